@@ -1,0 +1,550 @@
+"""The graph: nodes, the primitives they apply, and the leaves they start from. Data, no mathematics.
+
+    x = symbol("x", shape=(4,))            a leaf without a value
+    w = constant(array, name="w")          a leaf with one
+    with scope("forget"): ...              nodes made in here remember the path of names
+    graph = Graph([x], [y])                inputs, outputs, and all nodes between
+
+A node is a primitive applied to input nodes, with a static shape and dtype. Nodes are immutable, compare by identity
+in sets and dicts, and are numbered as they are made. A node's inputs are always older than the node, so sorting by
+`serial` is a topological order: no walk in minigrad is recursive, and none has to compute an order.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+
+from .errors import DtypeError, Origin, ShapeError, explain, user_line
+from .pytree import Structure, tree_map
+
+__all__ = ["CONSTANT", "SYMBOL", "Graph", "Node", "Primitive", "as_node", "constant", "scope", "symbol"]
+
+Shape = tuple[int, ...]
+
+
+# ---------------------------------------------------------------------------------------------------- primitives
+
+
+class Primitive:
+    """An operation: its NumPy text, its shape rule, and its VJP rules, written in primitives.
+
+    - `text` is a template, `"np.tanh({0})"` or `"np.sum({0}, axis={axis})"`, or a function
+      `(operand_texts, params) -> text`. The callable that evaluates the primitive is made from it, and the
+      generated source consists of it: what is read is what runs.
+    - `infer(*inputs, **params) -> (shape, dtype)` is the shape rule; it raises where the inputs do not fit.
+    - `rules` has one entry an input, in argument order: `rule(ct, y, *inputs, **params)` gives that input's share of
+      the cotangent, or None where there is no derivative. An operation of any number of inputs has a function
+      `rules(i)` instead.
+    - `operator` is the precedence of the text where it is no call, as in Python's grammar (see `PRECEDENCE`).
+    - `elementwise`, `selects`, `bounded`: what the reverse pass must know where a zero cotangent has to absorb an
+      infinite slope. `view` says that the result may share memory with its first operand.
+    """
+
+    __slots__ = (
+        "bounded", "elementwise", "functions", "infer", "joint_vjp", "jvp", "name", "operator", "rules", "selects",
+        "text", "view",
+    )  # fmt: skip
+
+    table: dict[str, Primitive] = {}
+
+    def __init__(
+        self,
+        name: str,
+        text: str | Callable[[Sequence[str], dict[str, Any]], str],
+        infer: Callable[..., tuple[Any, Any]],
+        rules: Sequence[Callable[..., Any] | None] | Callable[[int], Callable[..., Any] | None] = (),
+        *,
+        operator: str = "call",
+        elementwise: bool = False,
+        selects: bool = False,
+        bounded: bool = False,
+        view: bool = False,
+    ) -> None:
+        if name in Primitive.table:
+            raise ValueError(f"there is a primitive named {name!r} already")
+        self.name, self.text, self.infer, self.rules, self.operator = name, text, infer, rules, operator
+        self.elementwise, self.selects, self.bounded, self.view = elementwise, selects, bounded, view
+        self.joint_vjp: Callable[..., Any] | None = None  # for a node of several results; see loop.py
+        self.jvp: Callable[..., Any] | None = None
+        self.functions: dict[Any, Callable[..., Any]] = {}  # one for each set of params, made from the text
+        Primitive.table[name] = self
+
+    def __call__(self, *operands: Any, **params: Any) -> Node:
+        """Apply the primitive: arrays and numbers among the operands become constants."""
+        inputs = tuple([x if type(x) is Node else as_node(x) for x in operands])
+        shape, dtype = self.infer(*inputs, **params)
+        return Node(self, inputs, params or _NO_PARAMS, shape, dtype)
+
+    def rule(self, position: int) -> Callable[..., Any] | None:
+        """The VJP rule for the input at `position`, or None where there is no derivative."""
+        if callable(self.rules):
+            return self.rules(position)
+        return self.rules[position] if self.rules else None
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Primitive.table.__getitem__, (self.name,)
+
+
+_NO_PARAMS: dict[str, Any] = {}
+
+
+def _leaf_has_no_rule(*_: Any, **__: Any) -> tuple[Any, Any]:
+    raise TypeError("leaves are made by symbol() and constant()")
+
+
+SYMBOL = Primitive("symbol", "", _leaf_has_no_rule)
+CONSTANT = Primitive("constant", "", _leaf_has_no_rule)
+
+
+# --------------------------------------------------------------------------------------------------------- nodes
+
+
+class _Context(threading.local):
+    """What the next node is made under: a path of names, and (in the reverse pass) somebody else's line of code."""
+
+    scope: str = ""
+    origin: Origin | None = None
+
+
+_context = _Context()
+_next_serial = itertools.count().__next__
+
+
+class Node:
+    """One vertex of the graph: a primitive applied to input nodes, with a static shape and dtype.
+
+    `primitive`, `inputs`, `params` say what is computed; `shape` and `dtype` what comes out; `name`, `scope` and
+    `origin` how the user called it, under which path of names it was made, and at which line. A `weak` node is a bare
+    Python number, which takes the dtype of what it meets. `cotangent_of` is, for a node that the reverse pass made,
+    the node whose cotangent it is.
+    """
+
+    __slots__ = (
+        "cached", "cotangent_of", "dtype", "inputs", "name", "origin", "params", "primitive", "scope", "serial",
+        "shape", "weak",
+    )
+
+    primitive: Primitive
+    inputs: tuple[Node, ...]
+    params: dict[str, Any]
+    shape: Shape
+    dtype: np.dtype[Any]
+    weak: bool
+    name: str | None
+    scope: str
+    origin: Origin | None
+    cotangent_of: Node | None
+    serial: int
+    cached: Any
+
+    def __init__(
+        self,
+        primitive: Primitive,
+        inputs: tuple[Node, ...],
+        params: dict[str, Any],
+        shape: Any,
+        dtype: Any,
+        weak: bool = False,
+        name: str | None = None,
+        cached: Any = None,
+        like: Node | None = None,
+    ) -> None:
+        self.primitive, self.inputs, self.params = primitive, inputs, params
+        self.shape, self.dtype, self.weak, self.cached = shape, dtype, weak, cached
+        self.serial = _next_serial()
+        if like is None:
+            self.name, self.scope, self.cotangent_of = name, _context.scope, None
+            self.origin = _context.origin or user_line()
+        else:
+            self.name, self.scope, self.origin, self.cotangent_of = like.name, like.scope, like.origin, like.cotangent_of
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether this is a symbol or a constant."""
+        return self.primitive is SYMBOL or self.primitive is CONSTANT
+
+    @property
+    def label(self) -> str:
+        """What errors and drawings call this node."""
+        kind = self.primitive.name
+        return f"{kind} {self.name!r}" if self.name else kind
+
+    def __copy__(self) -> Node:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Node:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickle_node, (Graph([], [self]),)
+
+
+def _unpickle_node(graph: Graph) -> Node:
+    return graph.outputs[0]
+
+
+def rebuild(node: Node, inputs: Sequence[Node]) -> Node:
+    """The same operation on other inputs, under the same name, scope and line."""
+    if all(new is old for new, old in zip(inputs, node.inputs, strict=True)):
+        return node
+    same = all(
+        new.shape == old.shape and new.dtype == old.dtype and new.weak == old.weak
+        for new, old in zip(inputs, node.inputs, strict=True)
+    )
+    shape, dtype = (node.shape, node.dtype) if same else node.primitive.infer(*inputs, **node.params)
+    return Node(node.primitive, tuple(inputs), node.params, shape, dtype, like=node)
+
+
+class scope:
+    """A context manager: nodes made inside remember the name, below that of the scopes around it.
+
+    >>> with scope("t=3"), scope("forget"):
+    ...     symbol("x").scope
+    't=3/forget'
+    """
+
+    __slots__ = ("before", "name")
+
+    def __init__(self, name: str) -> None:
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"scope: the name must be a non-empty string, got {name!r}")
+        self.name = name
+
+    def __enter__(self) -> None:
+        self.before = _context.scope
+        _context.scope = f"{self.before}/{self.name}" if self.before else self.name
+
+    def __exit__(self, *_: object) -> None:
+        _context.scope = self.before
+
+
+class made_for:
+    """A context manager of the engine's own: nodes made inside belong to the scope and the line of another node."""
+
+    __slots__ = ("before", "origin", "prefix")
+
+    def __init__(self, prefix: str = "") -> None:
+        self.prefix = prefix
+
+    def __enter__(self) -> made_for:
+        self.before = (_context.scope, _context.origin)
+        return self
+
+    def node(self, node: Node) -> None:
+        """From here on, nodes belong to `node`."""
+        _context.scope = (f"{self.prefix}/{node.scope}" if node.scope else self.prefix) if self.prefix else node.scope
+        _context.origin = node.origin
+
+    def __exit__(self, *_: object) -> None:
+        _context.scope, _context.origin = self.before
+
+
+# -------------------------------------------------------------------------------------------------------- leaves
+
+_PYTHON_DTYPES = {float: np.dtype(np.float64), int: np.dtype(np.int64), bool: np.dtype(np.bool_)}
+_KINDS = "fiub"
+
+
+def symbol(name: str, shape: Sequence[int] | int = (), dtype: Any = "float64") -> Node:
+    """A named input without a value.
+
+    >>> x = symbol("x", shape=(4,))
+    >>> x.shape, str(x.dtype)
+    ((4,), 'float64')
+
+    Raises DtypeError for complex, object and string dtypes, ShapeError for a shape that is none.
+    """
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"symbol: the name must be a non-empty string, got {name!r}")
+    dims = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    if not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 0 for n in dims):
+        raise ShapeError(explain(f"symbol {name!r}", f"{shape!r} is no shape: sizes are whole numbers, 0 or more"))
+    return Node(SYMBOL, (), _NO_PARAMS, tuple(int(n) for n in dims), _check_dtype(np.dtype(dtype), f"symbol {name!r}"),
+                name=name)  # fmt: skip
+
+
+def weak_symbol(name: str) -> Node:
+    """A symbol that stands for a bare Python float, and like one takes the dtype of what it meets."""
+    return Node(SYMBOL, (), _NO_PARAMS, (), _PYTHON_DTYPES[float], weak=True, name=name)
+
+
+def constant(value: Any, name: str | None = None, dtype: Any = None) -> Any:
+    """A node that holds an array; of a pytree, the pytree of constants. The array is copied.
+
+    >>> w = constant([[1.0, 2.0]], name="w")
+    >>> w.shape
+    (1, 2)
+
+    `constant(0.5)` is a float64, as `np.asarray(0.5)` is; the bare number 0.5 in an expression is weak. Raises
+    DtypeError for complex, object and string arrays, ShapeError for ragged lists.
+    """
+    if isinstance(value, Node):
+        return value if dtype is None else constant(np.asarray(value), name, dtype)
+    if isinstance(value, (dict, tuple)) or (not hasattr(value, "dtype") and hasattr(value, "__dataclass_fields__")):
+        return tree_map(lambda leaf: constant(leaf, name, dtype), value)
+    array = _as_array(value, f"constant {name!r}" if name else "constant", dtype)
+    return Node(CONSTANT, (), _NO_PARAMS, array.shape, array.dtype, name=name, cached=array)
+
+
+def as_node(value: Any) -> Node:
+    """A node as it is; a bare Python number as a weak constant; an array (copied) as a constant."""
+    if isinstance(value, Node):
+        return value
+    kind = type(value)
+    if kind in _PYTHON_DTYPES:
+        return Node(CONSTANT, (), _NO_PARAMS, (), _PYTHON_DTYPES[kind], weak=True, cached=value)
+    return constant(_as_array(value, "constant"))
+
+
+def _as_array(value: Any, what: str, dtype: Any = None) -> np.ndarray[Any, Any]:
+    # anything -> a read-only array of the graph's own
+    if isinstance(value, (list, tuple)) and _contains_node(value):
+        raise DtypeError(explain(what, "a list that holds nodes is no array", instead="mg.stack(the_list)"))
+    if isinstance(value, np.ma.MaskedArray):
+        raise DtypeError(explain(what, "masked arrays are not supported", [value], "mg.where(mask, 0, value)"))
+    try:
+        array = np.array(value, dtype=dtype, copy=True, subok=False)
+    except ValueError as error:
+        raise ShapeError(explain(what, f"a ragged list is no array ({error})", instead="pad it, or use a mask")) from None
+    _check_dtype(array.dtype, what, value)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    array.flags.writeable = False
+    return array
+
+
+def _contains_node(values: Iterable[Any]) -> bool:
+    return any(isinstance(v, Node) or (isinstance(v, (list, tuple)) and _contains_node(v)) for v in values)
+
+
+def _check_dtype(dtype: np.dtype[Any], what: str, value: Any = None) -> np.dtype[Any]:
+    if dtype.kind in _KINDS:
+        return dtype.newbyteorder("=")
+    if dtype.kind == "c":
+        problem, instead = f"complex numbers are not supported (dtype {dtype})", "real and imaginary part as two arrays"
+    elif dtype.kind == "O":
+        kind = "" if value is None else f", from {type(value).__name__}"
+        problem, instead = f"an array of objects has no derivative (dtype object{kind})", "an array of floats or integers"
+    else:
+        problem, instead = f"dtype {dtype} is not supported", "floats, integers or booleans"
+    raise DtypeError(explain(what, problem, instead=instead))
+
+
+# --------------------------------------------------------------------------------------------------------- walks
+
+
+def topological(outputs: Iterable[Node], newer_than: int = -1) -> list[Node]:
+    """All nodes that `outputs` are made from, inputs before what uses them; only those made after `newer_than`."""
+    stack = [node for node in outputs if node.serial > newer_than]
+    seen = set(stack)
+    while stack:
+        for node in stack.pop().inputs:
+            if node not in seen and node.serial > newer_than:
+                seen.add(node)
+                stack.append(node)
+    return sorted(seen, key=_serial)
+
+
+def _serial(node: Node) -> int:
+    return node.serial
+
+
+def depending_on(targets: Iterable[Node], outputs: Iterable[Node]) -> list[Node]:
+    """The nodes of `outputs`' graph that are made from any of `targets`, the targets too, in topological order."""
+    found = set(targets)
+    if not found:
+        return []
+    oldest = min(node.serial for node in found)
+    order = []
+    for node in topological(outputs, newer_than=oldest - 1):
+        if node in found or any([x in found for x in node.inputs]):
+            found.add(node)
+            order.append(node)
+    return order
+
+
+def substitute(outputs: Sequence[Node], replacements: dict[Node, Node]) -> list[Node]:
+    """The same expressions with some nodes replaced by others."""
+    new = dict(replacements)
+    for node in depending_on(replacements, outputs):
+        if node not in new:
+            new[node] = rebuild(node, [new.get(x, x) for x in node.inputs])
+    return [new.get(node, node) for node in outputs]
+
+
+def free_symbols(outputs: Iterable[Node]) -> list[Node]:
+    """The symbols that `outputs` depend on, oldest first."""
+    return [node for node in topological(outputs) if node.primitive is SYMBOL]
+
+
+# --------------------------------------------------------------------------------------------------------- graph
+
+
+class Graph:
+    """Inputs, outputs, and all nodes between, in topological order; what `trace` returns. Immutable.
+
+    `inputs` are symbols, `outputs` nodes; `in_structure` and `out_structure` are the pytrees they came from.
+    `print(graph)` shows one line a node; `len(graph)` counts the nodes.
+    """
+
+    __slots__ = ("_nodes", "_products", "in_structure", "inputs", "out_structure", "outputs")
+
+    def __init__(
+        self,
+        inputs: Sequence[Node],
+        outputs: Sequence[Node],
+        in_structure: Structure | None = None,
+        out_structure: Structure | None = None,
+    ) -> None:
+        self.inputs, self.outputs = tuple(inputs), tuple(outputs)
+        self.in_structure, self.out_structure = in_structure, out_structure
+        self._nodes: tuple[Node, ...] | None = None
+        self._products: dict[str, Any] = {}  # what higher rooms made of this graph, by name: its source, say
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes, inputs before what uses them."""
+        if self._nodes is None:
+            self._nodes = tuple(topological((*self.inputs, *self.outputs)))
+        return self._nodes
+
+    @property
+    def free(self) -> list[Node]:
+        """The symbols that the outputs depend on and that are no inputs."""
+        inputs = set(self.inputs)
+        return [node for node in self.nodes if node.primitive is SYMBOL and node not in inputs]
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __copy__(self) -> Graph:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Graph:
+        return self
+
+    def subgraphs(self) -> Iterator[Graph]:
+        """The graphs inside this one's loops, one level down."""
+        for node in self.nodes:
+            for value in node.params.values():
+                inner = getattr(value, "graph", None)
+                if isinstance(inner, Graph):
+                    yield inner
+
+    def find(self, pattern: str) -> list[Node]:
+        """The nodes whose scope, or scope and name, match a pattern; those inside loops too.
+
+        Parts are separated by `/`; `*`, `?` and `[...]` match within a part, `**` matches any number of parts.
+        A node's name is the one the user gave, else that of its operation.
+
+        >>> with scope("t=0"), scope("forget"):
+        ...     x = symbol("x")
+        >>> Graph([x], [x]).find("t=*/forget/x")[0] is x
+        True
+        """
+        parts = pattern.split("/")
+        found = []
+        for node in self.nodes:
+            path = node.scope.split("/") if node.scope else []
+            if _matches(path, parts) or _matches([*path, node.name or node.primitive.name], parts):
+                found.append(node)
+        for graph in self.subgraphs():
+            found += graph.find(pattern)
+        return found
+
+    def __repr__(self) -> str:
+        names = _display_names(self.nodes)
+        lines = [_line(node, names) for node in _elided(self.nodes, 1000)]
+        if len(lines) < len(self):
+            lines.insert(500, f"... {len(self) - len(lines):,} more nodes ...")
+        for number, inner in enumerate(self.subgraphs()):
+            lines += [f"loop {number}:"] + ["  " + line for line in repr(inner).splitlines()]
+        results = ", ".join(names[node] for node in self.outputs)
+        return "\n".join([*lines, f"return {results}"])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        position = {node: i for i, node in enumerate(self.nodes)}
+        records = [
+            (n.primitive, tuple(position[x] for x in n.inputs), n.params, n.shape, n.dtype, n.weak, n.name, n.scope,
+             n.origin, n.cached if n.primitive is CONSTANT else None, position.get(n.cotangent_of or n, i))
+            for i, n in enumerate(self.nodes)
+        ]  # fmt: skip
+        ends = ([position[n] for n in self.inputs], [position[n] for n in self.outputs])
+        return _unpickle_graph, (records, *ends, self.in_structure, self.out_structure)
+
+
+class Loop:
+    """What a `scan` node repeats: a graph inside the graph. Data of the node, in its params.
+
+    `graph.inputs` are the carry, a slice of each array in `xs`, and closures, which stay the same in all steps;
+    `graph.outputs` are the next carry and what is stacked over the steps. The node's inputs stand in that order too,
+    and its results are the last carry and the stacks.
+    """
+
+    __slots__ = ("carries", "graph", "length", "reverse", "slices")
+
+    def __init__(self, graph: Graph, carries: int, slices: int, length: int, reverse: bool) -> None:
+        self.graph, self.carries, self.slices, self.length, self.reverse = graph, carries, slices, length, reverse
+
+    def result_types(self) -> list[tuple[Shape, np.dtype[Any]]]:
+        """Shape and dtype of each result: the last carry, then the stacks."""
+        last = [(node.shape, node.dtype) for node in self.graph.outputs[: self.carries]]
+        return last + [((self.length, *node.shape), node.dtype) for node in self.graph.outputs[self.carries :]]
+
+    def __repr__(self) -> str:
+        return f"{self.length} steps{', last to first' if self.reverse else ''}"
+
+
+def _unpickle_graph(
+    records: list[Any], inputs: list[int], outputs: list[int], in_structure: Any, out_structure: Any
+) -> Graph:
+    nodes: list[Node] = []
+    for primitive, positions, params, shape, dtype, weak, name, path, origin, cached, _ in records:
+        node = Node(primitive, tuple(nodes[i] for i in positions), params, shape, dtype, weak, name, cached)
+        node.scope, node.origin = path, origin
+        nodes.append(node)
+    for i, (node, record) in enumerate(zip(nodes, records, strict=True)):
+        if record[-1] != i:
+            node.cotangent_of = nodes[record[-1]]
+    return Graph([nodes[i] for i in inputs], [nodes[i] for i in outputs], in_structure, out_structure)
+
+
+def _matches(path: Sequence[str], pattern: Sequence[str]) -> bool:
+    if not pattern:
+        return not path
+    if pattern[0] == "**":
+        return any(_matches(path[i:], pattern[1:]) for i in range(len(path) + 1))
+    return bool(path) and fnmatchcase(path[0], pattern[0]) and _matches(path[1:], pattern[1:])
+
+
+def _display_names(nodes: Iterable[Node]) -> dict[Node, str]:
+    names: dict[Node, str] = {}
+    taken: set[str] = set()
+    for number, node in enumerate(nodes):
+        name = node.name if node.is_leaf and node.name else f"v{number}"
+        if node.primitive is CONSTANT and node.shape == () and not node.name:
+            names[node] = repr(np.asarray(node.cached).item())
+            continue
+        names[node] = name if name not in taken else f"{name}#{number}"
+        taken.add(names[node])
+    return names
+
+
+def _line(node: Node, names: dict[Node, str]) -> str:
+    params = [f"{key}={value!r}" for key, value in node.params.items()]
+    arguments = ", ".join([names[x] for x in node.inputs] + params)
+    what = node.primitive.name if node.is_leaf else f"{node.primitive.name}({arguments})"
+    kind = "tuple" if node.shape is None else f"{node.dtype}[{','.join(map(str, node.shape))}]"
+    return f"{names[node]:<12} = {what:<40} {kind}" + (f"  # {node.scope}" if node.scope else "")
+
+
+def _elided(nodes: Sequence[Node], most: int) -> Sequence[Node]:
+    return nodes if len(nodes) <= most else [*nodes[: most // 2], *nodes[-most // 2 :]]

@@ -1,0 +1,256 @@
+"""The loop primitive: one step's graph, repeated. Its VJP is another loop, made from the VJPs of the step's primitives.
+
+    carry, ys = scan(step, init, xs)       step(carry, x) -> (carry, y)
+
+A `scan` node has several results; `pick` takes them. Its step is a graph of its own (see `Loop`). What the step uses
+from outside, nodes and arrays alike, enters the node as a closure, so that gradients reach it; whatever in the step
+does not depend on carry or x is computed once, outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .errors import ShapeError, StructureError, explain
+from .forward import push
+from .graph import (
+    CONSTANT, SYMBOL, Graph, Loop, Node, Primitive, as_node, depending_on, scope, substitute, symbol, topological,
+)  # fmt: skip
+from .primitives.structure import full, pick, zeros_like
+from .pytree import Structure, flatten_with_paths
+from .reverse import accumulate, cast_to
+
+__all__ = ["run_loop", "scan", "scan_primitive"]
+
+scan_primitive = Primitive("scan", "", lambda *inputs, loop: (None, None))
+
+
+def scan(
+    step: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+    checkpoint: Any = None,
+) -> tuple[Any, Any]:
+    """Call `step(carry, x) -> (carry, y)` for each x along the first axis of `xs`; return the last carry and the stacked ys.
+
+    `init`, `xs` and what `step` returns are pytrees. The carry keeps its structure, shapes and dtypes. With `xs=None`,
+    `length` says how many steps; `reverse` goes from the last x to the first (each y stays at its x's place).
+
+    Raises ShapeError (xs of unequal length, a carry that changes shape or dtype), StructureError (a step that returns
+    another structure), ValueError (no or a negative length).
+
+    >>> import minigrad as mg
+    >>> total, partial = mg.scan(lambda s, x: (s + x, s + x), 0.0, mg.constant([1.0, 2.0, 3.0]))
+    >>> float(total), np.asarray(partial).tolist()
+    (6.0, [1.0, 3.0, 6.0])
+    """
+    if checkpoint is not None:
+        raise NotImplementedError("scan: checkpoint is not supported yet; leave it out")
+    carry_pairs, carry_structure = flatten_with_paths(init, "carry")
+    x_pairs, x_structure = flatten_with_paths(xs, "x")
+    carries, slices = [as_node(leaf) for _, leaf in carry_pairs], [as_node(leaf) for _, leaf in x_pairs]
+    length = _length(length, slices, x_pairs)
+    step_xs = [symbol(path, node.shape[1:], node.dtype) for (path, _), node in zip(x_pairs, slices, strict=True)]
+
+    def trace_step() -> tuple[list[Node], list[Node], list[Node], Structure]:
+        symbols = [symbol(path, node.shape, node.dtype) for (path, _), node in zip(carry_pairs, carries, strict=True)]
+        with scope("t=*"):
+            result = step(carry_structure.rebuild(symbols), x_structure.rebuild(step_xs))
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise StructureError(explain("scan", f"step must return (carry, y), got {type(result).__name__}"))
+        next_pairs, next_structure = flatten_with_paths(result[0], "carry")
+        if next_structure != carry_structure:
+            problem = f"step changes the structure of the carry, from {carry_structure!r} to {next_structure!r}"
+            instead = "return the carry as it came in; numbers that change are floats or arrays, not int"
+            raise StructureError(explain("scan", problem, instead=instead))
+        y_pairs, y_structure = flatten_with_paths(result[1], "y")
+        return symbols, [as_node(n) for _, n in next_pairs], [as_node(y) for _, y in y_pairs], y_structure
+
+    symbols, following, ys, y_structure = trace_step()
+    if any(a.weak and a.dtype.kind == "f" and b.dtype != a.dtype for a, b in zip(carries, following, strict=True)):
+        # a bare number to start from takes the dtype that the step gives it
+        carries = [cast_to(a, b.dtype) if a.weak else a for a, b in zip(carries, following, strict=True)]
+        symbols, following, ys, y_structure = trace_step()
+    carries = [cast_to(a, a.dtype) for a in carries]
+    following = [cast_to(b, a.dtype) if b.weak else b for a, b in zip(carries, following, strict=True)]
+    for (path, _), before, after in zip(carry_pairs, carries, following, strict=True):
+        if before.shape != after.shape or before.dtype != after.dtype:
+            problem = f"step changes {path} from shape {before.shape}, {before.dtype} to shape {after.shape}, {after.dtype}"
+            instead = "start with the shape and dtype that step returns, or cast with .astype"
+            raise ShapeError(explain("scan", problem, [before, after], instead))
+    results = run_loop([*symbols, *step_xs], [*following, *ys], carries, slices, length, reverse)
+    return carry_structure.rebuild(results[: len(carries)]), y_structure.rebuild(results[len(carries) :])
+
+
+def _length(length: int | None, xs: Sequence[Node], pairs: Sequence[tuple[str, Any]]) -> int:
+    for (path, _), x in zip(pairs, xs, strict=True):
+        if not x.shape:
+            raise ShapeError(explain("scan", f"{path} is 0-d: there is no axis to go along", [x]))
+    lengths = {x.shape[0] for x in xs}
+    if len(lengths) > 1:
+        listed = ", ".join(f"{path}: {x.shape[0]}" for (path, _), x in zip(pairs, xs, strict=True))
+        raise ShapeError(explain("scan", f"xs have different lengths ({listed})", xs))
+    if length is None:
+        if not lengths:
+            raise ValueError(explain("scan", "without xs the number of steps is unknown", instead="length=..."))
+        return lengths.pop()
+    if isinstance(length, bool) or not hasattr(length, "__index__") or length.__index__() < 0:
+        raise ValueError(explain("scan", f"length is a whole number, 0 or more, got {length!r}"))
+    if lengths and lengths != {length}:
+        raise ShapeError(explain("scan", f"length is {length}, xs have {lengths.pop()} steps", xs))
+    return length.__index__()
+
+
+def run_loop(
+    inputs: Sequence[Node], outputs: Sequence[Node], carries: Sequence[Node], xs: Sequence[Node], length: int, reverse: bool
+) -> list[Node]:
+    """A scan node from a traced step, and its results.
+
+    `inputs` are the step's symbols for carry and slices; `outputs` its next carry and ys. All that the outputs use
+    and that depends on no input becomes a closure.
+    """
+    inner = set(depending_on(inputs, outputs))
+    outer = [x for node in inner for x in node.inputs if x not in inner]
+    outer += [node for node in outputs if node not in inner]
+    outer = [n for n in dict.fromkeys(sorted(outer, key=lambda n: n.serial)) if not (n.primitive is CONSTANT and n.weak)]
+    closures = [n for n in outer if n not in set(inputs)]
+    stand_ins = [_stand_in(n) for n in closures]
+    body = substitute(outputs, dict(zip(closures, stand_ins, strict=True)))
+    loop = Loop(Graph([*inputs, *stand_ins], body), len(carries), len(xs), length, reverse)
+    return _results(scan_primitive(*carries, *xs, *closures, loop=loop))
+
+
+def _results(node: Node) -> list[Node]:
+    return [pick(node, position=i) for i in range(len(node.params["loop"].graph.outputs))]
+
+
+# ------------------------------------------------------------------------------------------------------ derivatives
+
+
+def _is_float(node: Node) -> bool:
+    return node.dtype.kind == "f"
+
+
+def _joint_vjp(cts: list[Node | None], node: Node, wanted: list[bool], selected: bool) -> list[Node | None]:
+    # [ct of carry, ct of ys] -> [share of init, share of xs, share of closures]
+    #
+    # Forward, step t maps (carry, x, closures) to (carry, y). Backward, from the last step to the first, it maps
+    # (ct of carry, sums of the closures' shares) and (ct of y, what the forward step knew) to the same one step
+    # earlier, and to the share of x. What the forward step knew is stacked by the forward loop itself: the same step
+    # with more outputs (a rewrite makes one loop of the two).
+    loop: Loop = node.params["loop"]
+    n, m = loop.carries, loop.slices
+    inputs, outputs = loop.graph.inputs, loop.graph.outputs
+    xs, closures = node.inputs[n : n + m], node.inputs[n + m :]
+    selected = selected or any(inner.primitive.selects for inner in loop.graph.nodes)
+
+    mark = symbol("mark").serial
+    ct_of = {i: symbol(f"d_{out.name or 'carry' if i < n else 'y'}", out.shape, out.dtype) for i, out in enumerate(outputs)
+             if _is_float(out) and (i < n or cts[i] is not None)}  # fmt: skip
+    targets = [i for i, x in enumerate(inputs) if _is_float(x) and (i < n or wanted[i])]
+    found = accumulate([(outputs[i], ct) for i, ct in ct_of.items()], [inputs[i] for i in targets], selected=selected)
+    share_of = dict(zip(targets, found, strict=True))
+
+    sums = {i: symbol(f"d_{inputs[i].name}", inputs[i].shape, inputs[i].dtype) for i in targets
+            if i >= n + m and share_of[i] is not None}  # fmt: skip
+    next_carry = [_or_zeros(share_of.get(i), inputs[i]) for i in ct_of if i < n]
+    next_sums = [sums[i] + share_of[i] for i in sums]  # type: ignore[operator]
+    x_shares = [i for i in targets if n <= i < n + m and share_of[i] is not None]
+    back = [*next_carry, *next_sums, *[share_of[i] for i in x_shares]]
+
+    # what the backward step uses of the forward step: its x and closures are at hand, the rest is stacked
+    known = _frontier(back, mark)
+    given = dict(zip(inputs[n : n + m], xs, strict=True))
+    stacked = [v for v in known if v not in given and v.primitive is not CONSTANT and v not in set(inputs[n + m :])]
+    stacks = _stacked(node, stacked)
+    slices = [v for v in known if v in given]
+    ys = [i for i in ct_of if i >= n]
+    results = _backward_loop(
+        loop,
+        carry=[ct_of[i] for i in ct_of if i < n] + list(sums.values()),
+        start=[_or_zeros(cts[i], outputs[i]) for i in ct_of if i < n]
+        + [full(shape=s.shape, value=0.0, dtype=s.dtype) for s in sums.values()],
+        slices=[(ct_of[i], cts[i]) for i in ys] + [(v, given[v]) for v in slices] + list(zip(stacked, stacks, strict=True)),
+        closures=dict(zip(inputs[n + m :], closures, strict=True)),
+        outputs=back,
+    )
+    shares: list[Node | None] = [None] * len(node.inputs)
+    order = [*[i for i in ct_of if i < n], *sums, *x_shares]
+    for i, result in zip(order, results, strict=True):
+        shares[i] = result if wanted[i] else None
+    return shares
+
+
+def _backward_loop(
+    loop: Loop, carry: list[Node], start: list[Node], slices: list[Any], closures: dict[Node, Node], outputs: list[Any]
+) -> list[Node]:
+    fresh = {v: _stand_in(v) for v, _ in slices}  # for the slice of this step
+    body = substitute(outputs, {**fresh, **closures})
+    inputs = [*carry, *fresh.values()]
+    return run_loop(inputs, body, start, [array for _, array in slices], loop.length, not loop.reverse)
+
+
+def _stand_in(node: Node) -> Node:
+    # a symbol for a node of another graph, under the same name, scope and line
+    made = Node(SYMBOL, (), {}, node.shape, node.dtype, node.weak, like=node)
+    made.name = node.name or node.primitive.name
+    return made
+
+
+def _frontier(outputs: Sequence[Node], mark: int) -> list[Node]:
+    # the nodes made up to `mark` that newer nodes use directly
+    new = topological(outputs, newer_than=mark)
+    used = [x for node in new for x in node.inputs if x.serial <= mark]
+    return list(dict.fromkeys([*used, *[node for node in outputs if node.serial <= mark]]))
+
+
+def _stacked(node: Node, values: Sequence[Node]) -> list[Node]:
+    # the values that nodes of the step had at every step, as stacks: results of the same loop, with more outputs
+    loop: Loop = node.params["loop"]
+    ys = {y: i + loop.carries for i, y in reversed(list(enumerate(loop.graph.outputs[loop.carries :])))}
+    extra = [v for v in values if v not in ys]
+    if extra:
+        graph = Graph(loop.graph.inputs, [*loop.graph.outputs, *extra])
+        wider = Loop(graph, loop.carries, loop.slices, loop.length, loop.reverse)
+        node = Node(scan_primitive, node.inputs, {"loop": wider}, None, None, like=node)
+        ys.update({v: len(loop.graph.outputs) + i for i, v in enumerate(extra)})
+    return [pick(node, position=ys[v]) for v in values]
+
+
+def _or_zeros(node: Node | None, like: Node) -> Node:
+    return zeros_like(like) if node is None else node
+
+
+def _jvp(node: Node, tangents: list[Node | None]) -> list[Node | None]:
+    # [tangent of init, of xs, of closures] -> [tangent of last carry, of stacks]: a loop that carries both
+    loop: Loop = node.params["loop"]
+    n, m = loop.carries, loop.slices
+    inputs, outputs = loop.graph.inputs, loop.graph.outputs
+    moving = [i for i, x in enumerate(inputs) if _is_float(x) and (i < n or tangents[i] is not None)]
+    symbols = {i: symbol(f"t_{inputs[i].name}", inputs[i].shape, inputs[i].dtype) for i in moving}
+    found = push(outputs, {inputs[i]: s for i, s in symbols.items()})
+    floats = [i for i in range(n) if i in symbols]
+    ys = [i for i in range(n, len(outputs)) if found[i] is not None]
+    xs = [i for i in moving if n <= i < n + m]
+    closures = {x: node.inputs[i + n + m] for i, x in enumerate(inputs[n + m :])}
+    closures.update({symbols[i]: tangents[i] for i in moving if i >= n + m})  # type: ignore[misc]
+    body = [*outputs[:n], *[_or_zeros(found[i], outputs[i]) for i in floats], *[found[i] for i in ys]]
+    results = run_loop(
+        [*inputs[:n], *[symbols[i] for i in floats], *inputs[n : n + m], *[symbols[i] for i in xs]],
+        substitute(body, closures),  # type: ignore[arg-type]
+        [*node.inputs[:n], *[_or_zeros(tangents[i], inputs[i]) for i in floats]],
+        [*node.inputs[n : n + m], *[tangents[i] for i in xs]],  # type: ignore[list-item]
+        loop.length,
+        loop.reverse,
+    )
+    result_tangents: list[Node | None] = [None] * len(outputs)
+    for i, result in zip([*floats, *ys], results[n:], strict=True):
+        result_tangents[i] = result
+    return result_tangents
+
+
+scan_primitive.joint_vjp = _joint_vjp
+scan_primitive.jvp = _jvp

@@ -1,0 +1,116 @@
+"""Shape and dtype rules that many primitives share. A rule costs what a node costs, so common cases go the short way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import AxisError, DtypeError, ShapeError, explain
+from ..graph import Node, Primitive
+from .text import function
+
+__all__ = ["broadcast_shapes", "elementwise", "normalize_axes", "promote", "reduced_shape", "same"]
+
+Shape = tuple[int, ...]
+
+
+def same(x: Node, *_: Node, **__: Any) -> tuple[Shape, Any]:
+    """The shape rule of what changes neither shape nor dtype."""
+    return x.shape, x.dtype
+
+
+def broadcast_shapes(operation: str, inputs: Sequence[Node]) -> Shape:
+    """The shape that the operands broadcast to, as NumPy has it; ShapeError where they do not."""
+    shape = inputs[0].shape
+    for x in inputs[1:]:
+        if x.shape == shape or not x.shape:
+            continue
+        if not shape:
+            shape = x.shape
+            continue
+        try:
+            shape = np.broadcast_shapes(*[x.shape for x in inputs])
+        except ValueError:
+            listed = " and ".join(str(x.shape) for x in inputs)
+            problem = f"shapes {listed} do not broadcast together"
+            raise ShapeError(explain(operation, problem, inputs, "reshape one of them, or insert axes with x[..., None]")) from None
+        break
+    return shape
+
+
+_PYTHON = {"f": float, "i": int, "b": bool}
+_result_dtypes: dict[Any, np.dtype[Any]] = {}
+
+
+def _probe(x: Node) -> Any:
+    # a weak node acts as a bare Python number, any other as an array of its dtype
+    return _PYTHON[x.dtype.kind](1) if x.weak else np.ones((1,), dtype=x.dtype)
+
+
+def result_dtype(primitive: Primitive, inputs: Sequence[Node], params: dict[str, Any]) -> np.dtype[Any]:
+    """The dtype that the primitive's own NumPy text gives, found by running it once on ones and kept."""
+    key = (primitive, *[(x.dtype, x.weak) for x in inputs], *params.items())
+    dtype = _result_dtypes.get(key)
+    if dtype is None:
+        try:
+            with np.errstate(all="ignore"):
+                result = function(primitive, params, len(inputs))(*map(_probe, inputs))
+        except TypeError as error:
+            raise DtypeError(explain(primitive.name, _dtype_problem(primitive, inputs, error), inputs)) from None
+        dtype = _result_dtypes[key] = np.asarray(result).dtype
+    return dtype
+
+
+def _dtype_problem(primitive: Primitive, inputs: Sequence[Node], error: Exception) -> str:
+    dtypes = " and ".join(str(x.dtype) for x in inputs)
+    return f"not defined for {dtypes} ({str(error).splitlines()[0]})"
+
+
+def promote(inputs: Sequence[Node]) -> np.dtype[Any]:
+    """NumPy's common dtype of the operands (NEP 50): bare Python numbers take the dtype of what they meet."""
+    first = inputs[0]
+    if not first.weak and all(x.dtype is first.dtype and not x.weak for x in inputs):
+        return first.dtype
+    return np.result_type(*[_PYTHON[x.dtype.kind](1) if x.weak else x.dtype for x in inputs])
+
+
+def elementwise(
+    name: str, text: str, *rules: Callable[..., Any] | None, operator: str = "call", **flags: bool
+) -> Primitive:
+    """A primitive that works entry by entry: shapes broadcast, the dtype is what NumPy's function gives."""
+
+    def infer(*inputs: Node, **params: Any) -> tuple[Shape, np.dtype[Any]]:
+        shape = inputs[0].shape if len(inputs) == 1 else broadcast_shapes(name, inputs)
+        return shape, result_dtype(primitive, inputs, params)
+
+    primitive = Primitive(name, text, infer, rules, operator=operator, elementwise=True, **flags)
+    return primitive
+
+
+def normalize_axes(operation: str, x: Node, axis: Any) -> tuple[int, ...]:
+    """Axes as NumPy takes them (None, an integer, a tuple) as a sorted tuple of axes that are 0 or more."""
+    ndim = len(x.shape)
+    if axis is None:
+        return tuple(range(ndim))
+    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
+    found = []
+    for a in axes:
+        try:
+            a = a.__index__()
+        except AttributeError:
+            raise AxisError(explain(operation, f"axis {a!r} is no integer", [x])) from None
+        if not -ndim <= a < ndim:
+            raise AxisError(explain(operation, f"axis {a} is out of bounds for {ndim} dimensions", [x]))
+        found.append(a % ndim)
+    if len(set(found)) != len(found):
+        raise ShapeError(explain(operation, f"axis {axis} names one axis twice", [x]))
+    return tuple(sorted(found))
+
+
+def reduced_shape(shape: Shape, axis: tuple[int, ...], keepdims: bool) -> Shape:
+    """The shape after reducing over `axis`."""
+    if keepdims:
+        return tuple([1 if i in axis else n for i, n in enumerate(shape)])
+    return tuple([n for i, n in enumerate(shape) if i not in axis])

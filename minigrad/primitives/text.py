@@ -1,0 +1,100 @@
+"""A primitive's NumPy text: printed into generated source, and made into the function that evaluates it.
+
+    render(tanh, ["x"], {})            "np.tanh(x)"
+    function(tanh, {}, 1)              lambda _0: np.tanh(_0), made from that very text
+
+There is no second implementation of anything, so what is read is what runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..graph import Primitive
+from . import helpers
+
+__all__ = ["PRECEDENCE", "Cut", "function", "literal", "render", "subscript"]
+
+# Python's operator precedence, weakest first; "call" is anything that needs no parentheses anywhere.
+PRECEDENCE = {
+    "compare": 1, "|": 2, "^": 3, "&": 4, "shift": 5, "+": 6, "*": 7, "unary": 8, "**": 9, "subscript": 10, "call": 10,
+}  # fmt: skip
+
+# What an operand must bind at least as tightly as, by the operator it is under: (left or only, right).
+OPERANDS = {
+    "compare": (2, 2), "|": (2, 3), "^": (3, 4), "&": (4, 5), "shift": (5, 6), "+": (6, 7), "*": (7, 8),
+    "unary": (8, 8), "**": (10, 9), "subscript": (10, 0), "call": (0, 0),
+}  # fmt: skip
+
+
+class Cut(NamedTuple):
+    """A slice that can be hashed and prints as it is written."""
+
+    start: int | None
+    stop: int | None
+    step: int | None
+
+
+def literal(value: Any) -> str:
+    """Python source for a parameter or a constant of a few elements."""
+    if isinstance(value, Cut):
+        text = ":".join("" if part is None else str(part) for part in value[:2])
+        return text if value.step is None else f"{text}:{value.step}"
+    if isinstance(value, tuple):
+        return "(" + ", ".join(map(literal, value)) + ("," if len(value) == 1 else "") + ")"
+    if isinstance(value, np.dtype):
+        return f"np.{value.name}"
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return repr(float(value))
+        return "np.nan" if math.isnan(value) else ("np.inf" if value > 0 else "-np.inf")
+    if isinstance(value, (np.ndarray, np.generic)):
+        return array_literal(np.asarray(value))
+    return repr(value)
+
+
+def array_literal(array: np.ndarray[Any, Any]) -> str:
+    """Python source for a small array, of the same dtype and shape, to the last bit."""
+    if array.shape == ():
+        return f"np.{array.dtype.name}({literal(array.item())})"
+    entries = str([None] * 0) if array.size == 0 else _nested(array)
+    if array.size == 0:
+        return f"np.zeros({literal(array.shape)}, dtype=np.{array.dtype.name})"
+    implied = {"f": "float64", "i": "int64", "b": "bool"}.get(array.dtype.kind)
+    return f"np.array({entries})" if implied == array.dtype.name else f"np.array({entries}, dtype=np.{array.dtype.name})"
+
+
+def _nested(array: np.ndarray[Any, Any]) -> str:
+    if array.ndim == 0:
+        return literal(array.item())
+    return "[" + ", ".join(_nested(row) for row in array) + "]"
+
+
+def subscript(index: Sequence[Any], operands: Sequence[str] = ()) -> str:
+    """The inside of the brackets: cuts and integers as they are; a string names the operand that stands there."""
+    return ", ".join(operands[int(part)] if isinstance(part, str) else literal(part) for part in index) or "()"
+
+
+def render(primitive: Primitive, operands: Sequence[str], params: dict[str, Any]) -> str:
+    """The primitive's NumPy text with these operands."""
+    if callable(primitive.text):
+        return primitive.text(operands, params)
+    return primitive.text.format(*operands, all=", ".join(operands), **{k: literal(v) for k, v in params.items()})
+
+
+_NAMESPACE = {"np": np, **{name: value for name, value in vars(helpers).items() if callable(value)}}
+
+
+def function(primitive: Primitive, params: dict[str, Any], arity: int) -> Callable[..., Any]:
+    """The function that evaluates a primitive, made from its text and kept."""
+    key = (arity, *params.items())
+    made = primitive.functions.get(key)
+    if made is None:
+        names = [f"_{i}" for i in range(arity)]
+        source = f"lambda {', '.join(names)}: {render(primitive, names, params)}"
+        made = primitive.functions[key] = eval(compile(source, f"<{primitive.name}>", "eval"), _NAMESPACE)
+    return made

@@ -1,0 +1,192 @@
+"""Flatten and rebuild nested containers with arrays at the leaves.
+
+    leaves, structure = flatten({"w": w, "layers": [a, b]})
+    tree = structure.rebuild(leaves)
+
+Tuples, lists, dicts, named tuples and dataclasses are containers. Arrays, nodes and floats are leaves. Whatever
+decides *how* a function computes rather than *on what* (`str`, `None`, `bool`, `int`, callables) is structure: it
+is compared, not differentiated. Containers are rebuilt without calling `__init__`; dicts keep their order.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .errors import StructureError
+
+__all__ = ["Structure", "flatten", "flatten_like", "flatten_with_paths", "tree_leaves", "tree_map"]
+
+_STATIC_TYPES = (str, bytes, type(None), bool, int, slice, type(Ellipsis), np.dtype, enum.Enum, range)
+
+
+class Structure:
+    """The shape of a pytree, without its leaves. Hashable; equal when the containers and the static parts are equal.
+
+    `kind` is the container's type, `keys` names its children, `children` are their structures. A leaf has kind
+    "leaf"; a static part has kind "static" and holds its value.
+    """
+
+    __slots__ = ("_hash", "children", "keys", "kind", "size", "value")
+
+    def __init__(
+        self, kind: Any, keys: tuple[Any, ...] = (), children: tuple[Structure, ...] = (), value: Any = None
+    ) -> None:
+        self.kind, self.keys, self.children, self.value = kind, keys, children, value
+        self.size: int = 1 if kind == "leaf" else sum(child.size for child in children)
+        self._hash = hash((kind, keys, children, _hashable(value)))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Structure):
+            return NotImplemented
+        return self is other or (
+            self._hash == other._hash
+            and self.kind == other.kind
+            and self.keys == other.keys
+            and self.children == other.children
+            and type(self.value) is type(other.value)
+            and bool(self.value == other.value)
+        )
+
+    def __repr__(self) -> str:
+        if self.kind == "leaf":
+            return "*"
+        if self.kind == "static":
+            return repr(self.value)
+        if self.kind in (tuple, list):
+            inner = ", ".join(map(repr, self.children))
+            return f"[{inner}]" if self.kind is list else f"({inner}{',' if len(self.children) == 1 else ''})"
+        pairs = zip(self.keys, self.children, strict=True)
+        if self.kind is dict:
+            return "{" + ", ".join(f"{key!r}: {child!r}" for key, child in pairs) + "}"
+        return f"{self.kind.__name__}(" + ", ".join(f"{key}={child!r}" for key, child in pairs) + ")"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Structure, (self.kind, self.keys, self.children, self.value)
+
+    def rebuild(self, leaves: Sequence[Any]) -> Any:
+        """The pytree of this structure with these leaves."""
+        if len(leaves) != self.size:
+            raise StructureError(f"rebuild: structure {self!r} has {self.size} leaves, got {len(leaves)}")
+        return _rebuild(self, iter(leaves))
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, slice):  # unhashable before Python 3.12
+        return ("slice", value.start, value.stop, value.step)
+    return value
+
+
+_LEAF = Structure("leaf")
+
+
+def _rebuild(structure: Structure, leaves: Iterator[Any]) -> Any:
+    kind = structure.kind
+    if kind == "leaf":
+        return next(leaves)
+    if kind == "static":
+        return structure.value
+    children = [_rebuild(child, leaves) for child in structure.children]
+    if kind is tuple:
+        return tuple(children)
+    if kind is list:
+        return children
+    if issubclass(kind, dict):
+        rebuilt = kind.__new__(kind)
+        dict.update(rebuilt, zip(structure.keys, children, strict=True))
+        return rebuilt
+    if issubclass(kind, tuple):
+        return tuple.__new__(kind, children)
+    instance = object.__new__(kind)
+    for key, child in zip(structure.keys, children, strict=True):
+        object.__setattr__(instance, key, child)  # works on frozen dataclasses too
+    return instance
+
+
+def _is_leaf(value: Any) -> bool:
+    return type(value) is float or (hasattr(value, "dtype") and hasattr(value, "shape") and hasattr(value, "ndim"))
+
+
+def _flatten(value: Any, path: str, out: list[tuple[str, Any]]) -> Structure:
+    # pytree -> its structure; appends (path, leaf) to out
+    if _is_leaf(value) or isinstance(value, (float, complex)):
+        out.append((path, value))
+        return _LEAF
+    kind = type(value)
+    if isinstance(value, _STATIC_TYPES) or isinstance(value, type):
+        return Structure("static", value=value)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        names = tuple(value._fields)
+        return Structure(kind, names, tuple(_flatten(v, _join(path, n), out) for n, v in zip(names, value, strict=True)))
+    if kind in (tuple, list):
+        children = tuple(_flatten(v, f"{path}[{i}]", out) for i, v in enumerate(value))
+        return Structure(kind, (), children)
+    if isinstance(value, dict):
+        keys = tuple(value)
+        return Structure(kind, keys, tuple(_flatten(v, f"{path}[{k!r}]", out) for k, v in value.items()))
+    if dataclasses.is_dataclass(value):
+        names = tuple(field.name for field in dataclasses.fields(value))
+        return Structure(kind, names, tuple(_flatten(getattr(value, n), _join(path, n), out) for n in names))
+    if callable(value):
+        return Structure("static", value=value)
+    raise StructureError(
+        f"{path or 'argument'}: {kind.__module__}.{kind.__qualname__} is no pytree: containers are tuples, lists, dicts, "
+        "named tuples and dataclasses; leaves are arrays, nodes and floats"
+        "\n  instead: make the class a dataclass, or close over the object instead of passing it"
+    )
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def flatten_with_paths(tree: Any, path: str = "") -> tuple[list[tuple[str, Any]], Structure]:
+    """The leaves of a pytree, each with its path ("cell.forget.w_h", "[0]['b']"), and its structure."""
+    out: list[tuple[str, Any]] = []
+    structure = _flatten(tree, path, out)
+    return out, structure
+
+
+def flatten(tree: Any) -> tuple[list[Any], Structure]:
+    """The leaves of a pytree, in order, and its structure.
+
+    >>> flatten({"a": 1.0, "b": (2.0, None)})
+    ([1.0, 2.0], {'a': *, 'b': (*, None)})
+    """
+    pairs, structure = flatten_with_paths(tree)
+    return [leaf for _, leaf in pairs], structure
+
+
+def flatten_like(tree: Any, structure: Structure, what: str) -> list[Any]:
+    """The leaves of a pytree that must have the given structure; `what` names it in the error."""
+    leaves, found = flatten(tree)
+    if found != structure:
+        raise StructureError(f"{what}: expected the structure {structure!r}, got {found!r}")
+    return leaves
+
+
+def tree_leaves(tree: Any) -> list[Any]:
+    """The leaves of a pytree: arrays, nodes and floats, in order.
+
+    >>> tree_leaves({"w": 1.0, "more": [2.0, (3.0, "relu")]})
+    [1.0, 2.0, 3.0]
+    """
+    return flatten(tree)[0]
+
+
+def tree_map(fn: Callable[..., Any], tree: Any, *trees: Any) -> Any:
+    """Apply `fn` to every leaf of `tree`, together with the same leaf of `trees`, which have the same structure.
+
+    >>> tree_map(lambda a, b: a + 10 * b, {"w": 1.0, "b": 2.0}, {"w": 3.0, "b": 4.0})
+    {'w': 31.0, 'b': 42.0}
+    """
+    leaves, structure = flatten(tree)
+    others = [flatten_like(other, structure, "tree_map") for other in trees]
+    return structure.rebuild([fn(*row) for row in zip(leaves, *others, strict=True)])

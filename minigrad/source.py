@@ -1,0 +1,408 @@
+"""A graph as the NumPy source that a person would write; `compile` executes this very text.
+
+    source = generate(graph, "gradient")
+    source.text                            a module: imports, the helpers it uses, one function
+    source(*arrays)                        that function
+    source.save("gradient.py")             the module, and gradient.npz with its larger constants
+
+An expression is written where it is used if that is its only use and the line stays short; else it gets a name: the
+user's, or that of the scope whose result it is (`t=3/forget` gives `forget_3`), or `d_` and the name of the node whose
+cotangent it is. Names are cleaned, so none can inject code, clash with another, or shadow NumPy.
+"""
+
+from __future__ import annotations
+
+import builtins
+import inspect
+import io
+import keyword
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .errors import FreeSymbolError
+from .graph import CONSTANT, SYMBOL, Graph, Loop, Node, topological
+from .primitives import helpers
+from .primitives.structure import pick
+from .primitives.text import OPERANDS, PRECEDENCE, array_literal, literal, render
+from .rewrites import simplify
+
+__all__ = ["Source", "generate"]
+
+WIDTH = 96  # of a line
+INLINE = 56  # the longest expression that is written inside another
+PART = 800  # lines of straight code in one function; CPython's compiler is not linear in a function's length
+LITERAL_SIZE = 16  # a larger constant is a keyword parameter
+
+
+class Source:
+    """Generated source: its text, its larger constants by name, and the function that the text defines."""
+
+    def __init__(self, name: str, text: str, constants: dict[str, np.ndarray[Any, Any]], weak: Sequence[bool]) -> None:
+        self.name, self.text, self.constants, self.weak = name, text, constants, tuple(weak)
+        self.function = execute(text)[name]
+
+    def __call__(self, *arrays: Any) -> tuple[Any, ...]:
+        """Run the function on one array an input; a tuple comes back, one array an output."""
+        inputs = [float(a) if weak else np.asarray(a) for a, weak in zip(arrays, self.weak, strict=True)]
+        result: tuple[Any, ...] = self.function(*inputs, **self.constants)
+        return result
+
+    def save(self, path: str) -> list[str]:
+        """Write the module to `path`, and its larger constants, if any, beside it as `.npz`; returns the paths.
+
+        Use them as `module.name(*arrays, **np.load("name.npz"))`. Files are written whole or not at all.
+        """
+        written = [path]
+        _write(path, self.text.encode())
+        if self.constants:
+            buffer = io.BytesIO()
+            np.savez(buffer, **self.constants)  # type: ignore[arg-type]
+            written.append(os.path.splitext(path)[0] + ".npz")
+            _write(written[-1], buffer.getvalue())
+        return written
+
+
+def execute(text: str) -> dict[str, Any]:
+    """Run a module's text, and return what it defines."""
+    namespace: dict[str, Any] = {"__name__": "minigrad_generated"}
+    exec(compile(text, "<minigrad>", "exec"), namespace)
+    return namespace
+
+
+def _write(path: str, data: bytes) -> None:
+    folder = os.path.dirname(os.path.abspath(path))
+    handle, temporary = tempfile.mkstemp(dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def generate(graph: Graph, name: str = "compiled", simplified: bool = True) -> Source:
+    """The source of a graph, which must have no free symbols."""
+    if graph.free:
+        first = graph.free[0]
+        raise FreeSymbolError(f"source: the graph depends on the symbol {first.name!r}, which is not among its inputs")
+    return _Writer(simplify(graph) if simplified else graph, name).finish()
+
+
+# ----------------------------------------------------------------------------------------------------------- names
+
+_HELPERS = [key for key, value in vars(helpers).items() if inspect.isfunction(value)]
+_RESERVED = {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *_HELPERS, "np", "v"}
+
+
+def clean(name: str) -> str:
+    """A Python identifier that looks like `name`."""
+    found = re.sub(r"[^0-9A-Za-z_]+", "_", name).strip("_")
+    return found if found and not found[0].isdigit() else f"x_{found}" if found else "x"
+
+
+def _scope_name(scope: str) -> str:
+    # "layer/t=3/forget" -> "layer_forget_3"
+    words, numbers = [], []
+    for part in scope.split("/"):
+        key, _, value = part.partition("=")
+        if value:
+            numbers += [value] if value != "*" else []
+        elif key not in ("backward", "forward"):
+            words.append(key)
+    return "_".join([*words, *numbers])
+
+
+class _Names:
+    """Unique names. The last number tried for each is remembered, so that a thousand equal wishes stay cheap."""
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self.taken = set(taken)
+        self.tried: dict[str, int] = {}
+
+    def new(self, wish: str) -> str:
+        name = clean(wish)
+        if name in self.taken:
+            number = self.tried.get(name, 1)
+            stem = f"{name}_" if name[-1].isdigit() else name
+            while name in self.taken:
+                number += 1
+                name = f"{stem}{number}" if stem != clean(wish) else f"{stem}_{number}"
+            self.tried[clean(wish)] = number
+        self.taken.add(name)
+        return name
+
+
+# ---------------------------------------------------------------------------------------------------------- writer
+
+
+class _Text:
+    """An expression: its text, how tightly it binds, and the names it uses."""
+
+    __slots__ = ("precedence", "text", "uses")
+
+    def __init__(self, text: str, precedence: int, uses: tuple[str, ...]) -> None:
+        self.text, self.precedence, self.uses = text, precedence, uses
+
+
+class _Writer:
+    """Writes one graph. `lines` are (text, names it sets, names it uses); loops write their bodies indented."""
+
+    def __init__(self, graph: Graph, name: str) -> None:
+        self.graph = graph
+        self.names = _Names(_RESERVED)
+        self.function = self.names.new(clean(name))
+        self.texts: dict[Node, _Text] = {}
+        self.lines: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = []
+        self.constants: dict[str, np.ndarray[Any, Any]] = {}
+        self.arguments = [self.named(node, node.name or "x") for node in graph.inputs]
+        self.scope = ""
+
+    def named(self, node: Node, wish: str) -> str:
+        name = self.names.new(wish)
+        self.texts[node] = _Text(name, PRECEDENCE["call"], (name,))
+        return name
+
+    # ---- bodies
+
+    def body(self, graph: Graph, indent: str) -> None:
+        """Write all nodes of a graph; the texts of its outputs are in `self.texts` afterwards."""
+        given = set(graph.inputs)
+        nodes = [node for node in topological(graph.outputs) if node not in given]
+        uses, foreign = _count_uses(nodes, graph.outputs)
+        for node in nodes:
+            if node in self.texts:
+                continue
+            if node.primitive is CONSTANT:
+                self.constant(node)
+            elif node.primitive is SYMBOL:
+                raise FreeSymbolError(f"source: the symbol {node.name!r} is not among the inputs")
+            elif node.shape is None:
+                self.loop(node, indent)
+            elif node.primitive is not pick:
+                text = self.expression(node, indent)
+                once = uses[node] == 1 and node not in foreign and len(text.text) <= INLINE
+                self.texts[node] = text
+                if not once:
+                    self.assign(node, self.wish(node, node in foreign), indent)
+
+    def assign(self, node: Node, wish: str, indent: str) -> None:
+        """Give the node's expression a name, in a line of its own."""
+        text = self.texts[node]
+        if text.precedence == PRECEDENCE["call"] and text.text.isidentifier():
+            return  # a name of another's already
+        if node.scope and node.scope != self.scope:
+            self.lines.append((f"{indent}# {_comment(node.scope)}", (), ()))
+            self.scope = node.scope
+        name = self.named(node, wish)
+        self.lines.append((f"{indent}{name} = {text.text}", (name,), text.uses))
+
+    def wish(self, node: Node, scope_result: bool) -> str:
+        """What a node would like to be called."""
+        about, prefix = node, ""
+        while about.cotangent_of is not None:
+            about, prefix = about.cotangent_of, prefix + "d_"
+        if about.name:
+            return prefix + about.name
+        if prefix and about in self.texts and self.texts[about].text.isidentifier():
+            return prefix + self.texts[about].text
+        scoped = _scope_name(about.scope)
+        if scoped and (scope_result or prefix):
+            return prefix + scoped
+        return prefix + about.primitive.name if prefix else "v1"
+
+    def constant(self, node: Node) -> None:
+        value = node.cached
+        if node.weak:
+            text = literal(value)
+            self.texts[node] = _Text(text, PRECEDENCE["unary" if text.startswith("-") else "call"], ())
+        elif value.size <= LITERAL_SIZE and not (node.name and value.ndim):
+            text = array_literal(value)
+            if value.ndim == 0 and value.dtype == np.float64:
+                text = f"np.float64({literal(value.item())})"
+            self.texts[node] = _Text(text, PRECEDENCE["call"], ())
+        elif value.size <= LITERAL_SIZE:
+            name = self.named(node, node.name or "constant")
+            self.lines.insert(0, (f"    {name} = {array_literal(value)}", (name,), ()))
+        else:
+            self.constants[self.named(node, node.name or "constant")] = value
+
+    def expression(self, node: Node, indent: str) -> _Text:
+        """The node's NumPy text on its operands; a line that would be too long gives its longest operands names."""
+        while True:
+            operands = [self.texts[x] for x in node.inputs]
+            text = self.rendered(node, operands)
+            longest = max(node.inputs, key=lambda x: len(self.texts[x].text), default=None)
+            if len(text.text) + len(indent) <= WIDTH or longest is None or self.texts[longest].text.isidentifier():
+                return text
+            if longest.primitive is CONSTANT or len(self.texts[longest].text) < 24:
+                return text
+            self.assign(longest, self.wish(longest, False), indent)
+
+    def rendered(self, node: Node, operands: Sequence[_Text]) -> _Text:
+        uses = tuple(name for operand in operands for name in operand.uses)
+        if node.primitive.text == "{0}":
+            return _Text(operands[0].text, operands[0].precedence, uses)
+        needed = OPERANDS[node.primitive.operator]
+        parts = [
+            operand.text if operand.precedence >= needed[min(i, 1)] else f"({operand.text})"
+            for i, operand in enumerate(operands)
+        ]
+        return _Text(render(node.primitive, parts, node.params), PRECEDENCE[node.primitive.operator], uses)
+
+    # ---- loops
+
+    def loop(self, node: Node, indent: str) -> None:
+        """A `for` over the steps: carries in variables, results stacked into arrays made before."""
+        loop: Loop = node.params["loop"]
+        n, m = loop.carries, loop.slices
+        inputs, outputs = loop.graph.inputs, loop.graph.outputs
+        picks = {p.params["position"]: p for p in self.picks[node]}
+        before = [self.texts[x] for x in node.inputs]
+        for inner, outer in zip(inputs[n + m :], before[n + m :], strict=True):
+            self.texts[inner] = outer
+        carries = [self.named(x, x.name or "carry") for x in inputs[:n]]
+        for name, start in zip(carries, before[:n], strict=True):
+            self.lines.append((f"{indent}{name} = {start.text}", (name,), start.uses))
+        stacks = {}
+        for i, (shape, dtype) in list(enumerate(loop.result_types()))[n:]:
+            wish = self.wish(picks[i], False) if i in picks else "unused"
+            stacks[i] = self.names.new(f"{outputs[i].name or 'step'}s" if wish == "v1" else wish)
+            kind = "" if dtype == np.float64 else f", dtype={literal(dtype)}"
+            self.lines.append((f"{indent}{stacks[i]} = np.empty({literal(shape)}{kind})", (stacks[i],), ()))
+        t = self.names.new("t")
+        steps = f"reversed(range({loop.length}))" if loop.reverse else f"range({loop.length})"
+        start = len(self.lines)
+        self.lines.append((f"{indent}for {t} in {steps}:", (), ()))
+        inside = indent + "    "
+        for x, array in zip(inputs[n : n + m], before[n : n + m], strict=True):
+            text = array.text if array.precedence >= PRECEDENCE["subscript"] else f"({array.text})"
+            name = self.named(x, x.name or "x")
+            self.lines.append((f"{inside}{name} = {text}[{t}]", (name,), array.uses))
+        self.body(loop.graph, inside)
+        for i, stack in stacks.items():
+            self.lines.append((f"{inside}{stack}[{t}] = {self.texts[outputs[i]].text}", (), (stack, *self.texts[outputs[i]].uses)))
+        following = [self.texts[y] for y in outputs[:n]]
+        moved = [(c, f) for c, f in zip(carries, following, strict=True) if c != f.text]
+        if moved:
+            left, right = ", ".join(c for c, _ in moved), ", ".join(f.text for _, f in moved)
+            self.lines.append((f"{inside}{left} = {right}", tuple(c for c, _ in moved), tuple(u for _, f in moved for u in f.uses)))
+        elif len(self.lines) == start + 1:
+            self.lines.append((f"{inside}pass", (), ()))
+        for found in self.picks[node]:
+            i = found.params["position"]
+            name = carries[i] if i < n else stacks[i]
+            self.texts[found] = _Text(name, PRECEDENCE["call"], (name,))
+
+    # ---- the module
+
+    def finish(self) -> Source:
+        self.picks: dict[Node, list[Node]] = {}
+        _collect_picks(self.graph, self.picks)
+        self.body(self.graph, "    ")
+        results = [self.result(y) for y in self.graph.outputs]
+        last = f"    return ({', '.join(text for text, _ in results)}{',' if len(results) == 1 else ''})"
+        uses = tuple(name for _, used in results for name in used)
+        parameters = ", ".join(self.arguments + (["*", *self.constants] if self.constants else []))
+        if len(self.lines) > PART:
+            code = self.in_parts(parameters, last, uses)
+        else:
+            code = "\n".join([f"def {self.function}({parameters}):", *[text for text, _, _ in self.lines], last])
+        text = "\n\n\n".join([*self.header(code), code]) + "\n"
+        return Source(self.function, text, self.constants, [node.weak for node in self.graph.inputs])
+
+    def result(self, y: Node) -> tuple[str, tuple[str, ...]]:
+        """An output as an array of the caller's own: a copy wherever it could be part of something else."""
+        text = self.texts[y]
+        fresh = not y.is_leaf and not y.primitive.view and sum(other is y for other in self.graph.outputs) == 1
+        if y.primitive is pick and sum(other is y for other in self.graph.outputs) == 1:
+            fresh = y.params["position"] >= y.inputs[0].params["loop"].carries  # a stack is, a carry may be anything
+        if fresh and y.shape != ():
+            return text.text, text.uses
+        kind = f", dtype={literal(y.dtype)}" if y.weak else ""
+        return f"np.array({text.text}{kind})", text.uses
+
+    def header(self, code: str) -> list[str]:
+        used: list[str] = []
+        pending = [name for name in _HELPERS if re.search(rf"\b{name}\(", code)]
+        while pending:
+            name = pending.pop()
+            if name not in used:
+                used.append(name)
+                inner = inspect.getsource(getattr(helpers, name))
+                pending += [other for other in _HELPERS if other != name and re.search(rf"\b{other}\(", inner)]
+        texts = [_untyped(inspect.getsource(getattr(helpers, name))) for name in _HELPERS if name in used]
+        return ["import numpy as np", *texts]
+
+    def in_parts(self, parameters: str, last: str, last_uses: tuple[str, ...]) -> str:
+        """Long straight code as functions that hand each other their variables in a dict `v`."""
+        parts = _cut(self.lines)
+        home = {name: i for i, part in enumerate(parts) for _, sets, _ in part for name in sets}
+        given = [*self.arguments, *self.constants]
+        needed = [{name for _, _, uses in part for name in uses if home.get(name, -1) != i} for i, part in enumerate(parts)]
+        later = set(last_uses).union(*needed)
+        functions = []
+        for i, part in enumerate(parts):
+            loads = [f'    {name} = v["{name}"]' for name in sorted(needed[i])]
+            sets = dict.fromkeys(name for _, names, _ in part for name in names if name in later)
+            saves = [f'    v["{name}"] = {name}' for name in sets]
+            functions.append("\n".join([f"def {self.function}_part_{i + 1}(v):", *loads, *[t for t, _, _ in part], *saves]))
+        begin = ", ".join(f'"{name}": {name}' for name in given)
+        calls = [f"    {self.function}_part_{i + 1}(v)" for i in range(len(parts))]
+        ends = [f'    {name} = v["{name}"]' for name in dict.fromkeys(last_uses)]
+        main = "\n".join([f"def {self.function}({parameters}):", f"    v = {{{begin}}}", *calls, *ends, last])
+        return "\n\n\n".join([*functions, main])
+
+
+def _cut(lines: list[tuple[str, tuple[str, ...], tuple[str, ...]]]) -> list[list[Any]]:
+    # pieces of about PART lines; a loop stays whole
+    parts: list[list[Any]] = [[]]
+    for line in lines:
+        if len(parts[-1]) >= PART and not line[0].startswith("     "):
+            parts.append([])
+        parts[-1].append(line)
+    return parts
+
+
+def _count_uses(nodes: Sequence[Node], outputs: Sequence[Node]) -> tuple[dict[Node, int], set[Node]]:
+    # how often each node is used, and which ones are the result of their scope: used from another, or by a loop
+    uses = dict.fromkeys(nodes, 0)
+    foreign: set[Node] = set()
+    for node in nodes:
+        for x in node.inputs:
+            if x in uses:
+                uses[x] += 1
+                if node.shape is None or (x.scope and x.scope != node.scope):
+                    foreign.add(x)
+    for y in outputs:
+        if y in uses:
+            uses[y] += 1
+    return uses, foreign
+
+
+def _collect_picks(graph: Graph, picks: dict[Node, list[Node]]) -> None:
+    for node in graph.nodes:
+        if node.shape is None:
+            picks.setdefault(node, [])
+        elif node.primitive is pick:
+            picks.setdefault(node.inputs[0], []).append(node)
+    for inner in graph.subgraphs():
+        _collect_picks(inner, picks)
+
+
+def _comment(text: str) -> str:
+    return re.sub(r"[^\x20-\x7e]+", " ", text)
+
+
+def _untyped(text: str) -> str:
+    # a helper's source without its annotations, which would need imports
+    first, rest = text.split("\n", 1)
+    first = re.sub(r": (Array|Any|int|tuple\[int, \.\.\.\])", "", re.sub(r" -> \w+:", ":", first))
+    return f"{first}\n{rest}".rstrip()
+
+
