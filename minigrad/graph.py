@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from .errors import DtypeError, Origin, ShapeError, explain, user_line
-from .pytree import Structure, tree_map
+from .pytree import Structure, flatten_with_paths
 
 __all__ = ["CONSTANT", "SYMBOL", "Graph", "Node", "Primitive", "as_node", "constant", "scope", "symbol"]
 
@@ -113,6 +113,7 @@ class _Context(threading.local):
 
     scope: str = ""
     origin: Origin | None = None
+    trace: object = None  # which function's trace is under way
 
 
 _context = _Context()
@@ -248,6 +249,24 @@ class made_for:
         _context.scope, _context.origin = self.before
 
 
+class tracing:
+    """A context manager of the engine's own: a function is being called on symbols. `current()` tells which call."""
+
+    __slots__ = ("before",)
+
+    def __enter__(self) -> None:
+        self.before = _context.trace
+        _context.trace = self
+
+    def __exit__(self, *_: object) -> None:
+        _context.trace = self.before
+
+    @staticmethod
+    def current() -> object:
+        """Equal for two moments of the same call, None outside of all."""
+        return _context.trace
+
+
 # -------------------------------------------------------------------------------------------------------- leaves
 
 _PYTHON_DTYPES = {float: np.dtype(np.float64), int: np.dtype(np.int64), bool: np.dtype(np.bool_)}
@@ -278,7 +297,7 @@ def weak_symbol(name: str) -> Node:
 
 
 def constant(value: Any, name: str | None = None, dtype: Any = None) -> Any:
-    """A node that holds an array; of a pytree, the pytree of constants. The array is copied.
+    """A node that holds an array; of a pytree, the pytree of constants, named by their paths. The array is copied.
 
     >>> w = constant([[1.0, 2.0]], name="w")
     >>> w.shape
@@ -290,7 +309,8 @@ def constant(value: Any, name: str | None = None, dtype: Any = None) -> Any:
     if isinstance(value, Node):
         return value if dtype is None else constant(np.asarray(value), name, dtype)
     if isinstance(value, (dict, tuple)) or (not hasattr(value, "dtype") and hasattr(value, "__dataclass_fields__")):
-        return tree_map(lambda leaf: constant(leaf, name, dtype), value)
+        pairs, structure = flatten_with_paths(value, name or "")
+        return structure.rebuild([constant(leaf, path, dtype) for path, leaf in pairs])
     array = _as_array(value, f"constant {name!r}" if name else "constant", dtype)
     return Node(CONSTANT, (), _NO_PARAMS, array.shape, array.dtype, name=name, cached=array)
 

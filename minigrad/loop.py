@@ -15,7 +15,7 @@ from typing import Any
 from .errors import ShapeError, StructureError, explain
 from .forward import push
 from .graph import (
-    CONSTANT, SYMBOL, Graph, Loop, Node, Primitive, as_node, depending_on, scope, substitute, symbol, topological,
+    CONSTANT, SYMBOL, Graph, Loop, Node, Primitive, as_node, depending_on, scope, substitute, symbol, topological, tracing,
 )  # fmt: skip
 from .primitives.structure import full, pick, zeros_like
 from .pytree import Structure, flatten_with_paths
@@ -57,7 +57,7 @@ def scan(
 
     def trace_step() -> tuple[list[Node], list[Node], list[Node], Structure]:
         symbols = [symbol(path, node.shape, node.dtype) for (path, _), node in zip(carry_pairs, carries, strict=True)]
-        with scope("t=*"):
+        with scope("t=*"), tracing():
             result = step(carry_structure.rebuild(symbols), x_structure.rebuild(step_xs))
         if not isinstance(result, tuple) or len(result) != 2:
             raise StructureError(explain("scan", f"step must return (carry, y), got {type(result).__name__}"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .graph import Graph, Node, as_node, symbol, weak_symbol
+from .graph import Graph, Node, as_node, symbol, tracing, weak_symbol
 from .pytree import Structure, flatten_with_paths
 
 __all__ = ["call_on_symbols", "flatten_arguments", "symbols_like", "trace"]
@@ -54,7 +54,8 @@ def call_on_symbols(
 ) -> tuple[list[tuple[str, Node]], Structure]:
     """Call `fn` on symbols; the leaves of what it returns as nodes, with their paths, and their structure."""
     args, kwargs = in_structure.rebuild(symbols)
-    pairs, out_structure = flatten_with_paths(fn(*args, **kwargs))
+    with tracing():
+        pairs, out_structure = flatten_with_paths(fn(*args, **kwargs))
     return [(path, as_node(leaf)) for path, leaf in pairs], out_structure
 
 
