@@ -9,6 +9,7 @@ does not depend on carry or x is computed once, outside.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -53,10 +54,10 @@ def scan(
     x_pairs, x_structure = flatten_with_paths(xs, "x")
     carries, slices = [as_node(leaf) for _, leaf in carry_pairs], [as_node(leaf) for _, leaf in x_pairs]
     length = _length(length, slices, x_pairs)
-    step_xs = [symbol(path, node.shape[1:], node.dtype) for (path, _), node in zip(x_pairs, slices, strict=True)]
+    step_xs = [symbol(_short(path), x.shape[1:], x.dtype) for (path, _), x in zip(x_pairs, slices, strict=True)]
 
     def trace_step() -> tuple[list[Node], list[Node], list[Node], Structure]:
-        symbols = [symbol(path, node.shape, node.dtype) for (path, _), node in zip(carry_pairs, carries, strict=True)]
+        symbols = [symbol(c.name or _short(path), c.shape, c.dtype) for (path, _), c in zip(carry_pairs, carries, strict=True)]
         with scope("t=*"), tracing():
             result = step(carry_structure.rebuild(symbols), x_structure.rebuild(step_xs))
         if not isinstance(result, tuple) or len(result) != 2:
@@ -83,6 +84,12 @@ def scan(
             raise ShapeError(explain("scan", problem, [before, after], instead))
     results = run_loop([*symbols, *step_xs], [*following, *ys], carries, slices, length, reverse)
     return carry_structure.rebuild(results[: len(carries)]), y_structure.rebuild(results[len(carries) :])
+
+
+def _short(path: str) -> str:
+    # "carry.h" and "carry['h']" are called h, "carry" is called carry
+    last = re.split(r"[.\[]", path)[-1].strip("]'\"")
+    return path if last.isdigit() or not last else last
 
 
 def _length(length: int | None, xs: Sequence[Node], pairs: Sequence[tuple[str, Any]]) -> int:
@@ -130,6 +137,12 @@ def _results(node: Node) -> list[Node]:
 # ------------------------------------------------------------------------------------------------------ derivatives
 
 
+def _called(loop: Loop, i: int) -> str:
+    # the name of result i: that of the carry, or of what is stacked
+    output = loop.graph.outputs[i]
+    return (loop.graph.inputs[i].name if i < loop.carries else output.name) or output.primitive.name
+
+
 def _is_float(node: Node) -> bool:
     return node.dtype.kind == "f"
 
@@ -148,7 +161,7 @@ def _joint_vjp(cts: list[Node | None], node: Node, wanted: list[bool], selected:
     selected = selected or any(inner.primitive.selects for inner in loop.graph.nodes)
 
     mark = symbol("mark").serial
-    ct_of = {i: symbol(f"d_{out.name or 'carry' if i < n else 'y'}", out.shape, out.dtype) for i, out in enumerate(outputs)
+    ct_of = {i: symbol(f"d_{_called(loop, i)}", out.shape, out.dtype) for i, out in enumerate(outputs)
              if _is_float(out) and (i < n or cts[i] is not None)}  # fmt: skip
     targets = [i for i, x in enumerate(inputs) if _is_float(x) and (i < n or wanted[i])]
     found = accumulate([(outputs[i], ct) for i, ct in ct_of.items()], [inputs[i] for i in targets], selected=selected)

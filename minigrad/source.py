@@ -27,8 +27,8 @@ import numpy as np
 from .errors import FreeSymbolError
 from .graph import CONSTANT, SYMBOL, Graph, Loop, Node, topological
 from .primitives import helpers
-from .primitives.structure import pick
-from .primitives.text import OPERANDS, PRECEDENCE, array_literal, literal, render
+from .primitives.structure import pick, transpose
+from .primitives.text import OPERANDS, PRECEDENCE, array_literal, is_uniform, literal, render
 from .rewrites import simplify
 
 __all__ = ["Source", "generate"]
@@ -97,6 +97,7 @@ def generate(graph: Graph, name: str = "compiled", simplified: bool = True) -> S
 # ----------------------------------------------------------------------------------------------------------- names
 
 _HELPERS = [key for key, value in vars(helpers).items() if inspect.isfunction(value)]
+_TEMPORARIES = {"sum": "total", "max": "largest", "min": "smallest", "any": "some", "all": "every", "index": "part", "pick": "result"}
 _RESERVED = {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *_HELPERS, "np", "v"}
 
 
@@ -136,6 +137,12 @@ class _Names:
             self.tried[clean(wish)] = number
         self.taken.add(name)
         return name
+
+
+    def release(self, kept: set[str]) -> None:
+        """Forget all names but these."""
+        self.taken = kept
+        self.tried.clear()
 
 
 # ---------------------------------------------------------------------------------------------------------- writer
@@ -211,17 +218,19 @@ class _Writer:
             return prefix + about.name
         if prefix and about in self.texts and self.texts[about].text.isidentifier():
             return prefix + self.texts[about].text
+        if about.primitive is transpose and not prefix and self.texts[about.inputs[0]].text.isidentifier():
+            return f"{self.texts[about.inputs[0]].text}_T"
         scoped = _scope_name(about.scope)
         if scoped and (scope_result or prefix):
             return prefix + scoped
-        return prefix + about.primitive.name if prefix else "v1"
+        return prefix + _TEMPORARIES.get(about.primitive.name, about.primitive.name)
 
     def constant(self, node: Node) -> None:
         value = node.cached
         if node.weak:
             text = literal(value)
             self.texts[node] = _Text(text, PRECEDENCE["unary" if text.startswith("-") else "call"], ())
-        elif value.size <= LITERAL_SIZE and not (node.name and value.ndim):
+        elif is_uniform(value) or (value.size <= LITERAL_SIZE and not (node.name and value.ndim)):
             text = array_literal(value)
             if value.ndim == 0 and value.dtype == np.float64:
                 text = f"np.float64({literal(value.item())})"
@@ -271,10 +280,10 @@ class _Writer:
             self.lines.append((f"{indent}{name} = {start.text}", (name,), start.uses))
         stacks = {}
         for i, (shape, dtype) in list(enumerate(loop.result_types()))[n:]:
-            wish = self.wish(picks[i], False) if i in picks else "unused"
-            stacks[i] = self.names.new(f"{outputs[i].name or 'step'}s" if wish == "v1" else wish)
+            stacks[i] = self.names.new(self.stack_name(outputs[i], picks.get(i)))
             kind = "" if dtype == np.float64 else f", dtype={literal(dtype)}"
             self.lines.append((f"{indent}{stacks[i]} = np.empty({literal(shape)}{kind})", (stacks[i],), ()))
+        outer = set(self.names.taken)  # what is named inside the loop is free again after it
         t = self.names.new("t")
         steps = f"reversed(range({loop.length}))" if loop.reverse else f"range({loop.length})"
         start = len(self.lines)
@@ -294,10 +303,17 @@ class _Writer:
             self.lines.append((f"{inside}{left} = {right}", tuple(c for c, _ in moved), tuple(u for _, f in moved for u in f.uses)))
         elif len(self.lines) == start + 1:
             self.lines.append((f"{inside}pass", (), ()))
+        self.names.release(outer)
         for found in self.picks[node]:
             i = found.params["position"]
             name = carries[i] if i < n else stacks[i]
             self.texts[found] = _Text(name, PRECEDENCE["call"], (name,))
+
+    def stack_name(self, output: Node, found: Node | None) -> str:
+        """What the stack of a step's results is called: `forget_steps`, `h_steps`, or by its own cotangent's name."""
+        if found is not None and (found.name or found.cotangent_of is not None):
+            return self.wish(found, False)
+        return f"{self.wish(output, True)}_steps"
 
     # ---- the module
 
@@ -342,9 +358,8 @@ class _Writer:
     def in_parts(self, parameters: str, last: str, last_uses: tuple[str, ...]) -> str:
         """Long straight code as functions that hand each other their variables in a dict `v`."""
         parts = _cut(self.lines)
-        home = {name: i for i, part in enumerate(parts) for _, sets, _ in part for name in sets}
         given = [*self.arguments, *self.constants]
-        needed = [{name for _, _, uses in part for name in uses if home.get(name, -1) != i} for i, part in enumerate(parts)]
+        needed = [_used_before_set(part) for part in parts]
         later = set(last_uses).union(*needed)
         functions = []
         for i, part in enumerate(parts):
@@ -369,15 +384,25 @@ def _cut(lines: list[tuple[str, tuple[str, ...], tuple[str, ...]]]) -> list[list
     return parts
 
 
+def _used_before_set(lines: Iterable[tuple[str, tuple[str, ...], tuple[str, ...]]]) -> set[str]:
+    known: set[str] = set()
+    needed: set[str] = set()
+    for _, sets, uses in lines:
+        needed.update(name for name in uses if name not in known)
+        known.update(sets)
+    return needed
+
+
 def _count_uses(nodes: Sequence[Node], outputs: Sequence[Node]) -> tuple[dict[Node, int], set[Node]]:
     # how often each node is used, and which ones are the result of their scope: used from another, or by a loop
     uses = dict.fromkeys(nodes, 0)
     foreign: set[Node] = set()
     for node in nodes:
-        for x in node.inputs:
+        looped = node.params["loop"].carries if node.shape is None else len(node.inputs)
+        for i, x in enumerate(node.inputs):
             if x in uses:
                 uses[x] += 1
-                if node.shape is None or (x.scope and x.scope != node.scope):
+                if i >= looped or (x.scope and x.scope != node.scope):
                     foreign.add(x)
     for y in outputs:
         if y in uses:

@@ -11,7 +11,7 @@ state through unchanged, gives output 0, and no gradient to its input.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,12 +44,12 @@ def unroll(
     cell, xs, state, mask = _prepared("unroll", cell, xs, state, mask, lengths)
     steps = xs.shape[0]
     if steps == 0:
-        return mg.scan(_step(cell, mask is not None), state, (xs, mask))[::-1]
+        return mg.scan(_step(cell, mask is not None), state, _Now(xs, mask))[::-1]
     step = _step(cell, mask is not None)
     outputs: list[Any] = [None] * steps
     for t in reversed(range(steps)) if reverse else range(steps):
         with mg.scope(f"t={t}"):
-            state, outputs[t] = step(state, (xs[t], None if mask is None else mask[t]))
+            state, outputs[t] = step(state, _Now(xs[t], None if mask is None else mask[t]))
     return mg.tree_map(lambda *items: mg.stack(items), *outputs), state
 
 
@@ -65,13 +65,19 @@ def scan(
     True
     """
     cell, xs, state, mask = _prepared("scan", cell, xs, state, mask, lengths)
-    state, outputs = mg.scan(_step(cell, mask is not None), state, (xs, mask), reverse=reverse, checkpoint=checkpoint)
+    state, outputs = mg.scan(_step(cell, mask is not None), state, _Now(xs, mask), reverse=reverse, checkpoint=checkpoint)
     return outputs, state
 
 
+class _Now(NamedTuple):
+    """What one step gets: its x, and which of the sequences are real there; or, stacked, what all steps get."""
+
+    x: Array
+    real: Array
+
+
 def _step(cell: Any, masked: bool) -> Callable[[Any, Any], tuple[Any, Any]]:
-    # (state, (x, mask of this step)) -> (state, output)
-    def step(state: Any, now: tuple[Array, Array]) -> tuple[Any, Any]:
+    def step(state: Any, now: _Now) -> tuple[Any, Any]:
         x, real = now
         output, following = cell(x, state)
         if masked:
@@ -97,7 +103,8 @@ def _prepared(operation: str, cell: Any, xs: Array, state: Any, mask: Array, len
         problem = f"xs has the shape (T, batch, input), or (T, input) without a batch, got {xs.shape}"
         raise mg.errors.ShapeError(mg.errors.explain(operation, problem, [xs]))
     batch = xs.shape[1] if xs.ndim > 2 else None
-    state = mg.constant(cell.initial_state(batch) if state is None else state)
+    state = cell.initial_state(batch) if state is None else state
+    state = _node(state, "h") if hasattr(state, "dtype") else mg.constant(state)
     return cell, xs, state, _mask(operation, xs, mask, lengths)
 
 

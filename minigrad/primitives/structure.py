@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError, explain
-from ..graph import Node, Primitive
+from ..graph import Node, Primitive, as_node
 from .shape_rules import broadcast_shapes, elementwise, promote, reduced_shape, same
-from .text import Cut, literal, subscript
+from .text import Cut, full_literal, literal, subscript
 
 __all__ = [
     "absorb", "absorbed", "broadcast_to", "cast", "cumsum", "full", "gather", "index", "join", "pick", "place", "reshape",
-    "scatter_add", "stack", "stop_gradient", "sum", "transpose", "where", "zeros_like",
+    "scatter_add", "stack", "stop_gradient", "strong", "sum", "transpose", "where", "zeros_like",
 ]  # fmt: skip
 
 ALL = Cut(None, None, None)
@@ -30,14 +30,10 @@ ALL = Cut(None, None, None)
 # ------------------------------------------------------------------------------------------------------ creation
 
 
-def _full_text(_: Sequence[str], params: dict[str, Any]) -> str:
-    shape, value, dtype = (literal(params[key]) for key in ("shape", "value", "dtype"))
-    named = {"0": "np.zeros", "1": "np.ones"}.get(f"{params['value']:g}")
-    kind = "" if params["dtype"] == np.float64 else f", dtype={dtype}"
-    return f"{named}({shape}{kind})" if named else f"np.full({shape}, {value}, dtype={dtype})"
-
-
-full = Primitive("full", _full_text, lambda *, shape, value, dtype: (shape, dtype))
+full = Primitive(
+    "full", lambda _, params: full_literal(params["shape"], params["value"], params["dtype"]),
+    lambda *, shape, value, dtype: (shape, dtype),
+)  # fmt: skip
 
 
 def zeros_like(x: Node) -> Node:
@@ -64,14 +60,15 @@ reshape = Primitive(
 
 def _transpose_text(operands: Sequence[str], params: dict[str, Any]) -> str:
     axes = params["axes"]
-    backwards = axes == tuple(range(len(axes)))[::-1]
-    return f"np.transpose({operands[0]}" + ("" if backwards else f", {literal(axes)}") + ")"
+    if axes == tuple(range(len(axes)))[::-1]:
+        return f"{operands[0]}.T"
+    return f"{operands[0]}.transpose{literal(axes)}"
 
 
 transpose = Primitive(
     "transpose", _transpose_text, lambda x, *, axes: (tuple([x.shape[a] for a in axes]), x.dtype),
     [lambda ct, y, x, *, axes: transpose(ct, axes=tuple(int(a) for a in np.argsort(axes)))],
-    view=True,
+    operator="subscript", view=True,
 )  # fmt: skip
 
 
@@ -257,6 +254,14 @@ cast = Primitive(
     [lambda ct, y, x, *, dtype: cast(ct, dtype=x.dtype)],
     view=True,
 )  # fmt: skip
+
+
+
+def strong(value: Any) -> Node:
+    """An array, a list or a number as a node whose dtype counts in promotion: a bare 0.5 as float64."""
+    node = as_node(value)
+    return cast(node, dtype=node.dtype) if node.weak else node
+
 
 stop_gradient = Primitive("stop_gradient", "{0}", same, [None], view=True)
 

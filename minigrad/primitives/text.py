@@ -61,11 +61,24 @@ def array_literal(array: np.ndarray[Any, Any]) -> str:
     """Python source for a small array, of the same dtype and shape, to the last bit."""
     if array.shape == ():
         return f"np.{array.dtype.name}({literal(array.item())})"
-    entries = str([None] * 0) if array.size == 0 else _nested(array)
-    if array.size == 0:
-        return f"np.zeros({literal(array.shape)}, dtype=np.{array.dtype.name})"
+    if is_uniform(array):
+        return full_literal(array.shape, array.flat[0].item() if array.size else 0, array.dtype)
+    entries = _nested(array)
     implied = {"f": "float64", "i": "int64", "b": "bool"}.get(array.dtype.kind)
     return f"np.array({entries})" if implied == array.dtype.name else f"np.array({entries}, dtype=np.{array.dtype.name})"
+
+
+def is_uniform(array: np.ndarray[Any, Any]) -> bool:
+    """Whether all entries are the same, to the sign of a zero; true of an empty array."""
+    data = array.tobytes()
+    return array.ndim > 0 and data == data[: array.itemsize] * array.size
+
+
+def full_literal(shape: tuple[int, ...], value: Any, dtype: np.dtype[Any]) -> str:
+    """`np.zeros((3, 4))`, `np.ones(5, dtype=np.float32)` or `np.full(...)`: an array of one value."""
+    kind = "" if dtype == np.float64 else f", dtype={literal(dtype)}"
+    named = "np.zeros" if value == 0 and math.copysign(1, value) > 0 else "np.ones" if value == 1 else ""
+    return f"{named}({literal(shape)}{kind})" if named else f"np.full({literal(shape)}, {literal(value)}, dtype={literal(dtype)})"
 
 
 def _nested(array: np.ndarray[Any, Any]) -> str:

@@ -53,4 +53,7 @@ def _rebuilt(graph: Graph, merged: dict[Node, Node], position: dict[Node, list[i
             new[node] = pick(new[node.inputs[0]], position=moved)
         else:
             new[node] = node if node.is_leaf else rebuild(node, [new[x] for x in node.inputs])
+    for node in new.values():  # a cotangent is called after its node, whatever became of it
+        if node.cotangent_of in new:
+            node.cotangent_of = new[node.cotangent_of]
     return Graph(graph.inputs, [new[y] for y in graph.outputs], graph.in_structure, graph.out_structure)

@@ -18,7 +18,7 @@ from ..evaluation import evaluate
 from ..graph import CONSTANT, Graph, Loop, Node, as_node, rebuild
 from ..primitives import structure
 from ..primitives.elementwise import negative
-from ..primitives.structure import pick, reshape, transpose
+from ..primitives.structure import full, pick, reshape, transpose
 from .loops import merge_loops
 
 __all__ = ["RULES", "Rule", "simplify"]
@@ -41,10 +41,13 @@ def rule(*primitives: str) -> Callable[[Rule], Rule]:
 
 
 def _is(x: Node, value: float) -> bool:
-    # a scalar constant of this value, to the sign of a zero
-    if x.primitive is not CONSTANT or x.shape != ():
+    # a scalar constant, or an array full, of this value, to the sign of a zero
+    if x.primitive is full:
+        found = float(x.params["value"])
+    elif x.primitive is CONSTANT and x.shape == ():
+        found = float(np.asarray(x.cached))
+    else:
         return False
-    found = float(np.asarray(x.cached))
     return found == value and np.signbit(found) == np.signbit(value)
 
 
@@ -133,6 +136,12 @@ def reshape_twice(y: Node, x: Node, shape: Any) -> Any:
 def broadcast_to_same(y: Node, x: Node, shape: Any) -> Any:
     """broadcast_to(x, x.shape) -> x"""
     return x if shape == x.shape else None
+
+
+@rule("reshape", "broadcast_to")
+def reshape_of_full(y: Node, x: Node, shape: Any) -> Any:
+    """reshape(full(v)) -> full(v)"""
+    return full(shape=shape, value=x.params["value"], dtype=x.dtype) if x.primitive is full else None
 
 
 @rule("sum")
