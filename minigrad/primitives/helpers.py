@@ -70,9 +70,10 @@ def order_statistic(x: Array, k: int, axis: int) -> Array:
 def sinc_derivative(x: Array, order: int) -> Array:
     """The derivative of np.sinc of any order, by series near 0 and by recurrence elsewhere.
 
-    With j_n the n-th derivative of sin(u)/u: u j_n = sin(u + n pi/2) - n j_(n-1), which is stable for u > n.
+    With j_n the n-th derivative of sin(u)/u: u j_n = sin(u + n pi/2) - n j_(n-1), which is stable for u > n. All in
+    float64: the powers in the series would overflow a float32.
     """
-    u = np.pi * np.asarray(x)
+    u = np.pi * np.asarray(x, dtype=np.float64)
     near = np.abs(u) < order + 3
     v = np.where(near, 1, u)
     far = np.sin(v) / v
@@ -85,4 +86,4 @@ def sinc_derivative(x: Array, order: int) -> Array:
         power = 2 * k - order
         series = series + coefficient * v**power
         coefficient *= -(2 * k + 1) / ((2 * k + 3) * (power + 1) * (power + 2))
-    return (np.pi**order * np.where(near, series, far)).astype(u.dtype)
+    return (np.pi**order * np.where(near, series, far)).astype(np.asarray(x).dtype)
