@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.evaluation import Plan
@@ -18,7 +21,7 @@ from minigrad.primitives.text import function
 
 from .differences import complex_step, directional, pulled_back
 from .references import reference
-from .samples import ELSEWHERE, SAMPLES, Case, all_cases
+from .samples import ELSEWHERE, SAMPLES, SINGULAR, Case, Point, all_cases
 
 Array = Any
 
@@ -47,13 +50,14 @@ def normal_like(value: Array, seed: int) -> Array:
 
 
 def same_bits(a: Array, b: Array) -> bool:
-    """Equal in dtype, shape and bits; one NaN is as good as another."""
+    """Equal in dtype, shape and bits, the sign of a zero among them; one NaN is as good as another."""
     a, b = np.asarray(a), np.asarray(b)
     if a.dtype != b.dtype or a.shape != b.shape:
         return False
     if a.dtype.kind != "f":
         return bool(np.array_equal(a, b))
-    return bool(np.array_equal(a, b, equal_nan=True) and np.array_equal(np.signbit(a), np.signbit(b)) | np.isnan(a).any())
+    nan = np.isnan(a)
+    return bool(np.array_equal(nan, np.isnan(b)) and a[~nan].tobytes() == b[~nan].tobytes())
 
 
 def assert_close(found: Array, expected: Array, what: str, tolerance: float = 1e-7) -> None:
@@ -268,6 +272,26 @@ def test_gradients_of_mixed_dtypes(case: Case) -> None:
         assert mg.jvp(case.function(drawn), arrays, tangents)[1].dtype == value.dtype
 
 
+def test_cast_to_a_narrower_float_casts_the_cotangent_back() -> None:
+    x = np.array([1.0, 1e-9, 1 / 3])
+    y, pullback = mg.vjp(lambda x: mg.astype(x, "float32") * np.array([1, 2, 3], "float32"), x)
+    (share,) = pullback(np.array([1.0, 1.0, 0.1], "float32"))
+    assert (y.dtype, share.dtype) == (np.float32, np.float64)
+    assert_close(share, [1, 2, 0.3], "gradient", 1e-7)
+
+
+@pytest.mark.parametrize("case", [c for c in SMOOTH if len(c.smooth) > 1 and c.primitive.elementwise], ids=str)
+def test_one_node_for_two_operands(case: Case) -> None:
+    # f(x, x) has the sum of the shares for its gradient
+    drawn = case.draw(1)
+    f, (first, *_) = case.function(drawn), arguments(case, drawn)
+    first = np.abs(first) + 0.1
+    y, pullback = mg.vjp(lambda x: f(*[x] * len(case.smooth)), first)
+    _, separate = mg.vjp(f, *[first] * len(case.smooth))
+    ct = normal_like(y, 4)
+    assert_close(pullback(ct)[0], sum(separate(ct)), "gradient", 1e-12)
+
+
 # ------------------------------------------------------------------------------------------------ second derivatives
 
 
@@ -297,3 +321,104 @@ def test_vjp_of_jvp(case: Case) -> None:
         return mg.jvp(case.function(drawn), nodes, [constant(t) for t in tangents])[1]
 
     check_vjp(pushed, arrays, f"tangent of {case}")
+
+
+# ------------------------------------------------------------------------------------------------------------ edges
+
+
+def slopes_at(point: Point, i: int, mode: str) -> Array:
+    """The derivative by operand i: of the sum in reverse mode, or along one unit vector after the other in forward mode."""
+    operands = [np.asarray(x) for x in point.operands]
+    smooth = [x for x in range(len(operands)) if operands[x].dtype.kind == "f"]
+    case = Case(point.primitive, point.operands, point.params, analytic=False)
+
+    def f(x: Any) -> Node:
+        return case.primitive(*[x if j == i else mg.constant(v) for j, v in enumerate(operands)], **case.params)
+
+    assert i in smooth
+    with np.errstate(all="ignore"):
+        if mode in ("vjp", "compiled vjp"):
+            gradient = mg.grad(lambda x: mg.sum(f(x)))
+            return (mg.compile(gradient) if mode == "compiled vjp" else gradient)(operands[i])  # type: ignore[no-any-return]
+        slopes = np.zeros(operands[i].shape)
+        for entry in np.ndindex(slopes.shape):
+            unit = np.zeros(slopes.shape)
+            unit[entry] = 1.0
+            push = lambda x, t: mg.jvp(f, (x,), (t,))[1]  # noqa: E731
+            tangent = (mg.compile(push) if mode == "compiled jvp" else push)(operands[i], unit)
+            slopes[entry] = np.sum(tangent)
+        return slopes
+
+
+@pytest.mark.parametrize("mode", ["vjp", "jvp", "compiled vjp", "compiled jvp"])
+@pytest.mark.parametrize("point", SINGULAR, ids=str)
+def test_singular_points(point: Point, mode: str) -> None:
+    for i, expected in enumerate(point.slopes):
+        if expected is not None:
+            found = slopes_at(point, i, mode)
+            np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-300, err_msg=f"operand {i}")
+
+
+EXTREMES = np.array([0.0, -0.0, 1.0, -1.0, 0.5, 1e4, -1e4, 1e-300, 1e300, -1e300, 5e-324, np.inf, -np.inf, np.nan])
+
+
+@pytest.mark.parametrize("name", [n for n, cases in SAMPLES.items() if cases[0].primitive.bounded])
+def test_bounded_slopes_are_finite_wherever_the_value_is(name: str) -> None:
+    case = SAMPLES[name][0]
+    grids = [np.ravel(g) for g in np.meshgrid(*[EXTREMES] * len(case.operands))]
+    operands = [g != 0 if isinstance(x, np.ndarray) and x.dtype.kind == "b" else g for g, x in zip(grids, case.draw())]
+    with np.errstate(all="ignore"):
+        value, pullback = mg.vjp(case.function(operands), *[operands[i] for i in case.smooth])
+        for share in pullback(np.ones(value.shape)):
+            assert np.all(np.isfinite(share[np.isfinite(value)]))
+
+
+def _floats() -> st.SearchStrategy[float]:
+    return st.one_of(st.sampled_from(EXTREMES.tolist()), st.floats(width=32))
+
+
+ENTRYWISE = [n for n, cases in SAMPLES.items() if cases[0].primitive.elementwise]
+
+
+@pytest.mark.parametrize("name", ENTRYWISE)
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_any_numbers_plain_and_compiled(name: str, data: st.DataObject) -> None:
+    case = data.draw(st.sampled_from(SAMPLES[name]))
+    drawn = case.draw()
+    arrays = [i for i, x in enumerate(drawn) if isinstance(x, np.ndarray)]
+    shapes = data.draw(hnp.mutually_broadcastable_shapes(num_shapes=len(arrays), max_dims=3, max_side=3)).input_shapes
+    width = data.draw(st.sampled_from([np.float32, np.float64]))
+    for i, shape in zip(arrays, shapes, strict=True):
+        if drawn[i].dtype.kind == "f":
+            values = data.draw(hnp.arrays(np.float64, shape, elements=_floats()))
+            with np.errstate(over="ignore", under="ignore"):
+                drawn[i] = values.astype(width)
+        else:
+            drawn[i] = np.resize(drawn[i], shape)
+    f = case.function(drawn)
+    smooth = arguments(case, drawn)
+    with np.errstate(all="ignore"):
+        plain, pullback = mg.vjp(f, *smooth) if smooth else (mg.evaluate([f()], {})[0], None)
+        assert same_bits(plain, mg.compile(f)(*smooth))
+        assert plain.shape == np.broadcast_shapes(*shapes)
+        if pullback is not None and case.smooth:
+            ct = np.ones(plain.shape, plain.dtype)
+            shares = mg.compile(lambda ct, *xs: mg.vjp(f, *xs)[1](ct))(ct, *smooth)
+            for share, expected in zip(shares, pullback(ct), strict=True):
+                assert same_bits(share, expected)
+
+
+@every_case
+def test_results_share_no_memory(case: Case) -> None:
+    drawn = case.draw()
+    f, arrays = case.function(drawn), arguments(case, drawn)
+    compiled = mg.compile(lambda *xs: (f(*xs), f(*xs)))
+    one, two = compiled(*arrays)
+    three, _ = compiled(*arrays)
+    plain, _ = mg.vjp(f, *arrays) if arrays else (one, None)
+    for result in (one, two, three, plain):
+        assert not any(np.shares_memory(result, x) for x in drawn if isinstance(x, np.ndarray))
+        result[...] = 0  # the caller may write to it
+    assert not np.shares_memory(one, two)
+    assert not np.shares_memory(one, three)

@@ -138,10 +138,11 @@ clip = elementwise(
     selects=True,
 )  # fmt: skip
 
+# b / (a^2 + b^2), without the squares, which overflow where the slope does not
 arctan2 = elementwise(
     "arctan2", "np.arctan2({0}, {1})",
-    lambda ct, y, a, b: ct * b / (square(a) + square(b)),
-    lambda ct, y, a, b: -ct * a / (square(a) + square(b)),
+    lambda ct, y, a, b: ct * (b / hypot(a, b)) / hypot(a, b),
+    lambda ct, y, a, b: -ct * (a / hypot(a, b)) / hypot(a, b),
 )  # fmt: skip
 
 hypot = elementwise(
