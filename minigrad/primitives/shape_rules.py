@@ -11,7 +11,7 @@ from ..errors import AxisError, DtypeError, ShapeError, explain
 from ..graph import Node, Primitive
 from .text import function
 
-__all__ = ["broadcast_shapes", "elementwise", "normalize_axes", "promote", "reduced_shape", "same"]
+__all__ = ["broadcast_shapes", "elementwise", "normalize_axes", "normalize_axis", "promote", "reduced_shape", "same"]
 
 Shape = tuple[int, ...]
 
@@ -89,21 +89,23 @@ def elementwise(
     return primitive
 
 
+def normalize_axis(operation: str, x: Node, axis: Any, ndim: int | None = None) -> int:
+    """One axis as NumPy takes it, as a number from 0; of `x`, or of a result with `ndim` axes that is made from it."""
+    ndim = len(x.shape) if ndim is None else ndim
+    try:
+        number = int(axis.__index__())
+    except AttributeError:
+        raise AxisError(explain(operation, f"axis {axis!r} is no integer", [x])) from None
+    if not -ndim <= number < ndim:
+        raise AxisError(explain(operation, f"axis {number} is out of bounds for {ndim} dimensions", [x]))
+    return number % ndim
+
+
 def normalize_axes(operation: str, x: Node, axis: Any) -> tuple[int, ...]:
     """Axes as NumPy takes them (None, an integer, a tuple) as a sorted tuple of axes that are 0 or more."""
-    ndim = len(x.shape)
     if axis is None:
-        return tuple(range(ndim))
-    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
-    found = []
-    for a in axes:
-        try:
-            a = a.__index__()
-        except AttributeError:
-            raise AxisError(explain(operation, f"axis {a!r} is no integer", [x])) from None
-        if not -ndim <= a < ndim:
-            raise AxisError(explain(operation, f"axis {a} is out of bounds for {ndim} dimensions", [x]))
-        found.append(a % ndim)
+        return tuple(range(len(x.shape)))
+    found = [normalize_axis(operation, x, a) for a in (axis if isinstance(axis, (tuple, list)) else (axis,))]
     if len(set(found)) != len(found):
         raise ShapeError(explain(operation, f"axis {axis} names one axis twice", [x]))
     return tuple(sorted(found))

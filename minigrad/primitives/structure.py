@@ -255,14 +255,6 @@ cast = Primitive(
     view=True,
 )  # fmt: skip
 
-
-
-def strong(value: Any) -> Node:
-    """An array, a list or a number as a node whose dtype counts in promotion: a bare 0.5 as float64."""
-    node = as_node(value)
-    return cast(node, dtype=node.dtype) if node.weak else node
-
-
 stop_gradient = Primitive("stop_gradient", "{0}", same, [None], view=True)
 
 # One result of a node that has several; `loop.py` says what it is a tuple of.
@@ -271,3 +263,9 @@ pick = Primitive(
     lambda loop, *, position: loop.params["loop"].result_types()[position],
     operator="subscript", view=True,
 )  # fmt: skip
+
+
+def strong(value: Any) -> Node:
+    """An array, a list or a number as a node whose dtype counts in promotion: a bare 0.5 as float64."""
+    node = as_node(value)
+    return cast(node, dtype=node.dtype) if node.weak else node
