@@ -141,6 +141,8 @@ def accumulate(
 
     def add(key: Any, share: Node) -> None:
         totals[key] = totals[key] + share if key in totals else share
+        if type(key) is Node:
+            _remember(totals[key], key)
 
     outputs = []
     with made_for("backward") as context:
@@ -167,7 +169,6 @@ def accumulate(
                 continue
             else:
                 ct = totals[node] if node in asked_nodes else totals.pop(node)
-                _remember(ct, node)
                 if node.primitive is pick:
                     if node.inputs[0] in carriers:
                         add((node.inputs[0], node.params["position"]), ct)
@@ -181,6 +182,7 @@ def accumulate(
                 if Edge(x, node, i) in asked_edges:
                     shares[Edge(x, node, i)] = share
                 if x in carriers:
+                    _remember(share, x)
                     add(x, share)
                     if after or node.primitive.selects:
                         past_selection.add(x)

@@ -33,8 +33,8 @@ from .rewrites import simplify
 
 __all__ = ["Source", "generate"]
 
-WIDTH = 96  # of a line
-INLINE = 56  # the longest expression that is written inside another
+WIDTH = 100  # of a line
+INLINE = 80  # the longest expression that is written inside another
 PART = 800  # lines of straight code in one function; CPython's compiler is not linear in a function's length
 LITERAL_SIZE = 16  # a larger constant is a keyword parameter
 
@@ -97,8 +97,9 @@ def generate(graph: Graph, name: str = "compiled", simplified: bool = True) -> S
 # ----------------------------------------------------------------------------------------------------------- names
 
 _HELPERS = [key for key, value in vars(helpers).items() if inspect.isfunction(value)]
-_TEMPORARIES = {"sum": "total", "max": "largest", "min": "smallest", "any": "some", "all": "every", "index": "part", "pick": "result"}
-_RESERVED = {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *_HELPERS, "np", "v"}
+_TEMPORARIES = {"sum": "total", "max": "largest", "min": "smallest", "any": "some", "all": "every", "index": "part"}
+_KEPT = {*keyword.kwlist, *keyword.softkwlist, *dir(builtins)}  # these get an underscore: input_
+_RESERVED = {*_KEPT, *_HELPERS, "np", "v"}
 
 
 def clean(name: str) -> str:
@@ -127,14 +128,13 @@ class _Names:
         self.tried: dict[str, int] = {}
 
     def new(self, wish: str) -> str:
-        name = clean(wish)
-        if name in self.taken:
-            number = self.tried.get(name, 1)
-            stem = f"{name}_" if name[-1].isdigit() else name
-            while name in self.taken:
-                number += 1
-                name = f"{stem}{number}" if stem != clean(wish) else f"{stem}_{number}"
-            self.tried[clean(wish)] = number
+        wish = clean(wish)
+        wish = f"{wish}_" if wish in _KEPT else wish
+        name, number = wish, self.tried.get(wish, 1)
+        while name in self.taken:
+            number += 1
+            name = f"{wish.rstrip('_')}_{number}"
+        self.tried[wish] = number
         self.taken.add(name)
         return name
 
@@ -177,16 +177,17 @@ class _Writer:
 
     # ---- bodies
 
-    def body(self, graph: Graph, indent: str) -> None:
-        """Write all nodes of a graph; the texts of its outputs are in `self.texts` afterwards."""
+    def body(self, graph: Graph, indent: str, results: set[Node]) -> None:
+        """Write all nodes of a graph; the texts of its outputs are in `self.texts` afterwards. `results` get names."""
         given = set(graph.inputs)
         nodes = [node for node in topological(graph.outputs) if node not in given]
         uses, foreign = _count_uses(nodes, graph.outputs)
+        foreign |= results
         for node in nodes:
             if node in self.texts:
                 continue
             if node.primitive is CONSTANT:
-                self.constant(node)
+                self.constant(node, uses[node], indent)
             elif node.primitive is SYMBOL:
                 raise FreeSymbolError(f"source: the symbol {node.name!r} is not among the inputs")
             elif node.shape is None:
@@ -218,6 +219,9 @@ class _Writer:
             return prefix + about.name
         if prefix and about in self.texts and self.texts[about].text.isidentifier():
             return prefix + self.texts[about].text
+        if about.primitive is pick:
+            loop, i = about.inputs[0].params["loop"], about.params["position"]
+            return prefix + (self.stack_name(loop, i, None) if i >= loop.carries else loop.graph.inputs[i].name or "carry")
         if about.primitive is transpose and not prefix and self.texts[about.inputs[0]].text.isidentifier():
             return f"{self.texts[about.inputs[0]].text}_T"
         scoped = _scope_name(about.scope)
@@ -225,7 +229,7 @@ class _Writer:
             return prefix + scoped
         return prefix + _TEMPORARIES.get(about.primitive.name, about.primitive.name)
 
-    def constant(self, node: Node) -> None:
+    def constant(self, node: Node, uses: int, indent: str) -> None:
         value = node.cached
         if node.weak:
             text = literal(value)
@@ -235,6 +239,8 @@ class _Writer:
             if value.ndim == 0 and value.dtype == np.float64:
                 text = f"np.float64({literal(value.item())})"
             self.texts[node] = _Text(text, PRECEDENCE["call"], ())
+            if uses > 1 and value.ndim:
+                self.assign(node, node.name or "constant", indent)
         elif value.size <= LITERAL_SIZE:
             name = self.named(node, node.name or "constant")
             self.lines.insert(0, (f"    {name} = {array_literal(value)}", (name,), ()))
@@ -278,11 +284,6 @@ class _Writer:
         carries = [self.named(x, x.name or "carry") for x in inputs[:n]]
         for name, start in zip(carries, before[:n], strict=True):
             self.lines.append((f"{indent}{name} = {start.text}", (name,), start.uses))
-        stacks = {}
-        for i, (shape, dtype) in list(enumerate(loop.result_types()))[n:]:
-            stacks[i] = self.names.new(self.stack_name(outputs[i], picks.get(i)))
-            kind = "" if dtype == np.float64 else f", dtype={literal(dtype)}"
-            self.lines.append((f"{indent}{stacks[i]} = np.empty({literal(shape)}{kind})", (stacks[i],), ()))
         outer = set(self.names.taken)  # what is named inside the loop is free again after it
         t = self.names.new("t")
         steps = f"reversed(range({loop.length}))" if loop.reverse else f"range({loop.length})"
@@ -291,40 +292,61 @@ class _Writer:
         inside = indent + "    "
         for x, array in zip(inputs[n : n + m], before[n : n + m], strict=True):
             text = array.text if array.precedence >= PRECEDENCE["subscript"] else f"({array.text})"
-            name = self.named(x, x.name or "x")
+            known = array.text.isidentifier() and "_steps" in array.text
+            name = self.named(x, array.text.replace("_steps", "") if known else x.name or "x")
             self.lines.append((f"{inside}{name} = {text}[{t}]", (name,), array.uses))
-        self.body(loop.graph, inside)
+        self.body(loop.graph, inside, {y for y in outputs[:n] if y.scope})
+        stacks = {i: self.names.new(self.stack_name(loop, i, picks.get(i))) for i in range(n, len(outputs))}
         for i, stack in stacks.items():
+            shape, dtype = loop.result_types()[i]
+            kind = "" if dtype == np.float64 else f", dtype={literal(dtype)}"
+            self.lines.insert(start, (f"{indent}{stack} = np.empty({literal(shape)}{kind})", (stack,), ()))
             self.lines.append((f"{inside}{stack}[{t}] = {self.texts[outputs[i]].text}", (), (stack, *self.texts[outputs[i]].uses)))
-        following = [self.texts[y] for y in outputs[:n]]
-        moved = [(c, f) for c, f in zip(carries, following, strict=True) if c != f.text]
-        if moved:
-            left, right = ", ".join(c for c, _ in moved), ", ".join(f.text for _, f in moved)
-            self.lines.append((f"{inside}{left} = {right}", tuple(c for c, _ in moved), tuple(u for _, f in moved for u in f.uses)))
-        elif len(self.lines) == start + 1:
+        self.advance(carries, [self.texts[y] for y in outputs[:n]], inside)
+        if self.lines[-1][0].endswith(":"):
             self.lines.append((f"{inside}pass", (), ()))
-        self.names.release(outer)
+        unused = {name for i, name in enumerate(carries) if i not in picks}
+        self.names.release((outer | set(stacks.values())) - unused)
         for found in self.picks[node]:
             i = found.params["position"]
             name = carries[i] if i < n else stacks[i]
             self.texts[found] = _Text(name, PRECEDENCE["call"], (name,))
 
-    def stack_name(self, output: Node, found: Node | None) -> str:
-        """What the stack of a step's results is called: `forget_steps`, `h_steps`, or by its own cotangent's name."""
-        if found is not None and (found.name or found.cotangent_of is not None):
+    def advance(self, carries: Sequence[str], following: Sequence[_Text], indent: str) -> None:
+        """Give the carries their next values: one line each where no other still needs the old value, else together."""
+        left = {carry: text for carry, text in zip(carries, following, strict=True) if carry != text.text}
+        while left:
+            ready = [c for c in left if not any(c in text.uses for other, text in left.items() if other != c)]
+            for names in [[c] for c in ready] or [list(left)]:
+                texts = [left.pop(name) for name in names]
+                line = f"{indent}{', '.join(names)} = {', '.join(text.text for text in texts)}"
+                self.lines.append((line, tuple(names), tuple(use for text in texts for use in text.uses)))
+
+    def stack_name(self, loop: Loop, i: int, found: Node | None) -> str:
+        """What the stack of a step's results is called: `forget_steps`, `h_steps`, `previous_h_steps`."""
+        output = loop.graph.outputs[i]
+        if found is not None and (found.name or (found.cotangent_of is not None and found.cotangent_of in self.texts)):
             return self.wish(found, False)
-        return f"{self.wish(output, True)}_steps"
+        for carry, following in zip(loop.graph.inputs, loop.graph.outputs[: loop.carries], strict=False):
+            if output is following:
+                return f"{carry.name}_steps"
+            if output is carry:
+                return f"previous_{carry.name}_steps"
+        known = self.texts.get(output)
+        name = known.text if known and known.text.isidentifier() else self.wish(output, True)
+        return name.rstrip("_") + "_steps"
 
     # ---- the module
 
     def finish(self) -> Source:
         self.picks: dict[Node, list[Node]] = {}
         _collect_picks(self.graph, self.picks)
-        self.body(self.graph, "    ")
+        self.body(self.graph, "    ", set())
         results = [self.result(y) for y in self.graph.outputs]
-        last = f"    return ({', '.join(text for text, _ in results)}{',' if len(results) == 1 else ''})"
+        texts = [text for text, _ in results]
+        last = f"    return ({_wrapped(texts, 11)}{',' if len(texts) == 1 else ''})"
         uses = tuple(name for _, used in results for name in used)
-        parameters = ", ".join(self.arguments + (["*", *self.constants] if self.constants else []))
+        parameters = _wrapped(self.arguments + (["*", *self.constants] if self.constants else []), len(self.function) + 5)
         if len(self.lines) > PART:
             code = self.in_parts(parameters, last, uses)
         else:
@@ -374,6 +396,18 @@ class _Writer:
         return "\n\n\n".join([*functions, main])
 
 
+def _wrapped(parts: Sequence[str], used: int) -> str:
+    # a comma-separated list, on as many lines as it needs
+    if used + sum(len(part) + 2 for part in parts) <= WIDTH:
+        return ", ".join(parts)
+    lines = [""]
+    for part in parts:
+        if lines[-1] and len(lines[-1]) + len(part) + 10 > WIDTH:
+            lines.append("")
+        lines[-1] += f"{part}, "
+    return "\n" + "\n".join(f"        {line.rstrip()}" for line in lines) + "\n    "
+
+
 def _cut(lines: list[tuple[str, tuple[str, ...], tuple[str, ...]]]) -> list[list[Any]]:
     # pieces of about PART lines; a loop stays whole
     parts: list[list[Any]] = [[]]
@@ -402,12 +436,17 @@ def _count_uses(nodes: Sequence[Node], outputs: Sequence[Node]) -> tuple[dict[No
         for i, x in enumerate(node.inputs):
             if x in uses:
                 uses[x] += 1
-                if i >= looped or (x.scope and x.scope != node.scope):
+                if i >= looped or (node.scope and x.scope and _forward_scope(x) != _forward_scope(node)):
                     foreign.add(x)
     for y in outputs:
         if y in uses:
             uses[y] += 1
     return uses, foreign
+
+
+def _forward_scope(node: Node) -> str:
+    # the scope without what the reverse and forward passes put before it
+    return re.sub(r"^((backward|forward)(/|$))+", "", node.scope)
 
 
 def _collect_picks(graph: Graph, picks: dict[Node, list[Node]]) -> None:

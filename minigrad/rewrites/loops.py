@@ -50,7 +50,7 @@ def _rebuilt(graph: Graph, merged: dict[Node, Node], position: dict[Node, list[i
             new[node] = final[joined]
         elif node.primitive is pick:
             moved = position[node.inputs[0]][node.params["position"]]
-            new[node] = pick(new[node.inputs[0]], position=moved)
+            new[node] = Node(pick, (new[node.inputs[0]],), {"position": moved}, node.shape, node.dtype, like=node)
         else:
             new[node] = node if node.is_leaf else rebuild(node, [new[x] for x in node.inputs])
     for node in new.values():  # a cotangent is called after its node, whatever became of it

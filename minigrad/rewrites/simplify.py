@@ -214,7 +214,7 @@ def _simplified(node: Node, shared: dict[Any, Node]) -> Node:
         node = _with_simple_step(node)
     elif _foldable(node):
         return _folded(node)
-    return shared.setdefault(_key(node), node)
+    return shared.setdefault(_key(node), node) if node.inputs else node
 
 
 def _apply_rules(node: Node) -> Node | None:
