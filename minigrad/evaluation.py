@@ -1,6 +1,6 @@
 """Walk a graph with values. Nothing is generated: each primitive's own NumPy text, one node after the other.
 
-    evaluate([y, dw], {x: array})          a list of NumPy arrays
+    evaluate([y, dw], {x: array})          NumPy arrays, in the pytree that was asked for
     value_of(node)                         of a node without free symbols, worked out once
 
 `Plan` is the walk written down, so that a loop can take it again and again.
@@ -8,20 +8,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from .errors import FreeSymbolError, NonFiniteError
-from .graph import SYMBOL, Graph, Loop, Node, topological
+from .errors import FeedError, FreeSymbolError, NonFiniteError, explain
+from .graph import SYMBOL, Graph, Loop, Node, _as_array, as_node, free_symbols, topological
 from .primitives.text import function
+from .pytree import flatten
 
 __all__ = ["Plan", "evaluate", "value_of"]
 
 
 class Plan:
-    """The steps that give `outputs` from the values of `inputs`: (node, function, where from, where to, what is done with)."""
+    """The steps that give `outputs` from the values of `inputs`.
+
+    A step is (node, function, slots of its operands, slot of its result, slots that nobody needs afterwards).
+    """
 
     def __init__(self, inputs: Sequence[Node], outputs: Sequence[Node]) -> None:
         nodes = topological(outputs)
@@ -93,10 +97,71 @@ class LoopPlan:
         return (*carry, *stacks)
 
 
-def evaluate(outputs: Sequence[Node], feeds: dict[Node, Any], check_finite: bool = False) -> list[Any]:
-    """The values of `outputs`, as NumPy arrays that share no memory with anything the graph holds or was fed."""
-    results = Plan(list(feeds), outputs).run(list(feeds.values()), check_finite)
-    return [np.array(result) for result in results]
+# ------------------------------------------------------------------------------------------------- values of nodes
+
+
+def evaluate(outputs: Any, feeds: Mapping[Node, Any] | None = None, check_finite: bool = False) -> Any:
+    """The values of nodes, as NumPy arrays; `feeds` gives the symbols theirs.
+
+    `outputs` is a node or a pytree of nodes; arrays come back in the same pytree. A fed array has the symbol's shape
+    and dtype; a Python number will do for a 0-d float. With `check_finite=True`, the first node that makes a NaN or
+    an infinity raises NonFiniteError, which names it, its operands' ranges, its scope and the line that made it.
+
+    Raises FeedError: a symbol without its value, a value without its symbol, a value that does not fit.
+
+    >>> import minigrad as mg
+    >>> x = mg.symbol("x", shape=(2,))
+    >>> y = mg.sum(x * x)
+    >>> mg.evaluate({"y": y, "dx": mg.gradients(y, [x])[0]}, {x: np.array([1.0, 2.0])})
+    {'y': array(5.), 'dx': array([2., 4.])}
+    """
+    leaves, structure = flatten(outputs)
+    nodes = [as_node(leaf) for leaf in leaves]
+    feeds = {} if feeds is None else feeds
+    needed = free_symbols(nodes)
+    _check_feeds(needed, feeds)
+    values = [fitting(symbol, feeds[symbol]) for symbol in needed]
+    return structure.rebuild([np.array(v) for v in Plan(needed, nodes).run(values, check_finite)])
+
+
+def _check_feeds(needed: Sequence[Node], feeds: Any) -> None:
+    if not isinstance(feeds, Mapping):
+        problem = f"feeds is a dict of symbols and their values, got {type(feeds).__name__}"
+        raise FeedError(explain("evaluate", problem, instead="mg.evaluate(y, {x: array})"))
+    for key in feeds:
+        if not isinstance(key, Node) or key.primitive is not SYMBOL:
+            what = key.label if isinstance(key, Node) else repr(key)
+            problem = f"{what} is no symbol, so it cannot be fed"
+            raise FeedError(explain("evaluate", problem, needed, "feed the symbol itself: {x: array}"))
+    known = set(needed)
+    unknown = [key for key in feeds if key not in known]
+    if unknown:
+        names = ", ".join(repr(symbol.name) for symbol in unknown)
+        instead = f"leave it out; there {'is nothing to feed' if not needed else 'is: ' + _names(needed)}"
+        raise FeedError(explain("evaluate", f"the outputs do not depend on the symbol {names}", unknown, instead))
+    missing = [symbol for symbol in needed if symbol not in feeds]
+    if missing:
+        problem = f"no value for the symbol {_names(missing)}"
+        raise FeedError(explain("evaluate", problem, missing, "mg.evaluate(outputs, {symbol: array, ...})"))
+
+
+def _names(symbols: Sequence[Node]) -> str:
+    return ", ".join(repr(symbol.name) for symbol in symbols)
+
+
+def fitting(symbol: Node, value: Any) -> Any:
+    """A value fed to a symbol, as an array of the symbol's shape and dtype; FeedError where it is not."""
+    kind = symbol.dtype.kind
+    if (type(value) is float and kind == "f") or (type(value) is int and kind in "fiu"):
+        return float(value) if symbol.weak else np.asarray(value, dtype=symbol.dtype)
+    array = np.asarray(value) if isinstance(value, Node) else _as_array(value, f"the value of {symbol.label}")
+    if array.shape != symbol.shape:
+        problem = f"{symbol.label} has shape {symbol.shape}, the value fed to it {array.shape}"
+        raise FeedError(explain("evaluate", problem, [symbol], "np.broadcast_to(array, shape), if that is meant"))
+    if array.dtype != symbol.dtype:
+        problem = f"{symbol.label} is {symbol.dtype}, the value fed to it {array.dtype}"
+        raise FeedError(explain("evaluate", problem, [symbol], f"array.astype('{symbol.dtype}')"))
+    return float(array) if symbol.weak else array
 
 
 def value_of(node: Node) -> Any:
@@ -104,7 +169,7 @@ def value_of(node: Node) -> Any:
     if node.cached is None:
         if node.primitive is SYMBOL:
             raise _free_symbol(node, [node])
-        (array,) = evaluate([node], {})
+        array = np.array(Plan([], [node]).run([])[0])
         array.flags.writeable = False
         node.cached = array
     return node.cached
@@ -124,9 +189,11 @@ def check(node: Node, value: Any, operands: Sequence[Any]) -> None:
     if node.shape is None or node.dtype.kind != "f" or np.all(np.isfinite(value)):
         return
     array = np.asarray(value)
-    kinds = [name for name, found in (("NaN", np.isnan(array)), ("inf", np.isinf(array))) if np.any(found)]
-    first = np.argwhere(~np.isfinite(array))[0].tolist()
-    lines = [f"{node.label}: the first {' and '.join(kinds)} is made here, at index {first}, shape {node.shape}, {node.dtype}"]
+    kinds = [name for name, found in (("NaN", np.isnan(array)), ("infinity", np.isinf(array))) if np.any(found)]
+    index = "".join(f" at index {i}" for i in np.argwhere(~np.isfinite(array))[:1].tolist() if i)
+    came_in = [x.label for x, v in zip(node.inputs, operands, strict=True) if not np.all(np.isfinite(v))]
+    makes = f"passes on what {' and '.join(came_in)} brings in," if came_in else "makes the first"
+    lines = [f"{node.label} {makes} {' and '.join(kinds)},{index} of shape {node.shape}, {node.dtype}"]
     lines += [f"  operand {x.label}: {_range(v)}" for x, v in zip(node.inputs, operands, strict=True)]
     lines += [f"  in scope {node.scope}"] if node.scope else []
     lines += [f"  at {node.origin}"] if node.origin else []

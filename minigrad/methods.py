@@ -15,7 +15,7 @@ import numpy as np
 
 from . import drawing, numpy_api
 from .errors import FreeSymbolError, ImmutableError, MinigradError, explain
-from .evaluation import evaluate, value_of
+from .evaluation import fitting, run_graph, value_of
 from .graph import SYMBOL, Graph, Node, free_symbols
 from .indexing import take_index
 from .primitives import elementwise, linear_algebra
@@ -181,7 +181,8 @@ def _evaluate_graph(self: Graph, *args: Any, check_finite: bool = False, **kwarg
     leaves, structure = flatten((args, kwargs))
     if self.in_structure is not None and structure != self.in_structure:
         raise TypeError(explain("graph.evaluate", f"expected arguments {self.in_structure!r}, got {structure!r}"))
-    results = evaluate(self.outputs, dict(zip(self.inputs, leaves, strict=True)), check_finite)
+    values = [fitting(symbol, leaf) for symbol, leaf in zip(self.inputs, leaves, strict=True)]
+    results = run_graph(self, values, check_finite)
     return results if self.out_structure is None else self.out_structure.rebuild(results)
 
 
