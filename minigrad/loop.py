@@ -147,8 +147,10 @@ def _is_float(node: Node) -> bool:
     return node.dtype.kind == "f"
 
 
-def _joint_vjp(cts: list[Node | None], node: Node, wanted: list[bool], selected: bool) -> list[Node | None]:
-    # [ct of carry, ct of ys] -> [share of init, share of xs, share of closures]
+def _joint_vjp(
+    cts: list[Node | None], node: Node, wanted: list[bool], inside: Sequence[Any], selected: bool
+) -> tuple[list[Node | None], list[Node | None]]:
+    # [ct of carry, ct of ys] -> [share of init, share of xs, share of closures], [stacked ct of each node inside]
     #
     # Forward, step t maps (carry, x, closures) to (carry, y). Backward, from the last step to the first, it maps
     # (ct of carry, sums of the closures' shares) and (ct of y, what the forward step knew) to the same one step
@@ -164,15 +166,17 @@ def _joint_vjp(cts: list[Node | None], node: Node, wanted: list[bool], selected:
     ct_of = {i: symbol(f"d_{_called(loop, i)}", out.shape, out.dtype) for i, out in enumerate(outputs)
              if _is_float(out) and (i < n or cts[i] is not None)}  # fmt: skip
     targets = [i for i, x in enumerate(inputs) if _is_float(x) and (i < n or wanted[i])]
-    found = accumulate([(outputs[i], ct) for i, ct in ct_of.items()], [inputs[i] for i in targets], selected=selected)
-    share_of = dict(zip(targets, found, strict=True))
+    asked = [*[inputs[i] for i in targets], *inside]
+    found = accumulate([(outputs[i], ct) for i, ct in ct_of.items()], asked, selected=selected)
+    share_of = dict(zip(targets, found, strict=False))
+    reaching = [(k, ct) for k, ct in enumerate(found[len(targets) :]) if ct is not None]
 
     sums = {i: symbol(f"d_{inputs[i].name}", inputs[i].shape, inputs[i].dtype) for i in targets
             if i >= n + m and share_of[i] is not None}  # fmt: skip
     next_carry = [_or_zeros(share_of.get(i), inputs[i]) for i in ct_of if i < n]
     next_sums = [sums[i] + share_of[i] for i in sums]  # type: ignore[operator]
     x_shares = [i for i in targets if n <= i < n + m and share_of[i] is not None]
-    back = [*next_carry, *next_sums, *[share_of[i] for i in x_shares]]
+    back = [*next_carry, *next_sums, *[share_of[i] for i in x_shares], *[ct for _, ct in reaching]]
 
     # what the backward step uses of the forward step: its x and closures are at hand, the rest is stacked
     known = _frontier(back, mark)
@@ -192,9 +196,12 @@ def _joint_vjp(cts: list[Node | None], node: Node, wanted: list[bool], selected:
     )
     shares: list[Node | None] = [None] * len(node.inputs)
     order = [*[i for i in ct_of if i < n], *sums, *x_shares]
-    for i, result in zip(order, results, strict=True):
+    for i, result in zip(order, results, strict=False):
         shares[i] = result if wanted[i] else None
-    return shares
+    stacked_cts: list[Node | None] = [None] * len(inside)
+    for (k, _), result in zip(reaching, results[len(order) :], strict=True):
+        stacked_cts[k] = result
+    return shares, stacked_cts
 
 
 def _backward_loop(

@@ -10,13 +10,13 @@ for all primitives: a share is summed back to the shape, and cast to the dtype, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .errors import DtypeError, GradientError, ShapeError, explain
-from .graph import Node, Primitive, as_node, depending_on, made_for
+from .graph import Node, Primitive, as_node, depending_on, made_for, topological
 from .primitives import structure
 from .primitives.structure import absorb, cast, full, pick, reshape, zeros_like
 from .primitives.structure import sum as sum_over
@@ -126,67 +126,120 @@ def _seed(y: Node, cotangent: Any) -> Node:
 
 
 def accumulate(
-    seeds: Iterable[tuple[Node, Node]], targets: Sequence[Node | Edge], absorbing: bool = True, selected: bool = False
+    seeds: Sequence[tuple[Node, Node]], targets: Sequence[Node | Edge], absorbing: bool = True, selected: bool = False
 ) -> list[Node | None]:
     """The cotangents of `targets` that come from the cotangents of some outputs; None where nothing reaches.
 
-    `seeds` are pairs (output, cotangent). `absorbing` is off in the forward pass, which selects after the slopes.
-    `selected` says that the seeds have passed a selection already.
+    `seeds` are pairs (output, cotangent). A target inside a loop gets its cotangents of all steps, stacked.
+    `absorbing` is off in the forward pass, which selects after the slopes. `selected` says that the seeds have passed
+    a selection already.
     """
-    totals: dict[Any, Node] = {}  # node, or (loop, position) for a node of several results -> sum of shares so far
-    past_selection: set[Node] = set()
-    shares: dict[Edge, Node] = {}
-    asked_edges = {target for target in targets if isinstance(target, Edge)}
-    asked_nodes = {target for target in targets if isinstance(target, Node)}
-
-    def add(key: Any, share: Node) -> None:
-        totals[key] = totals[key] + share if key in totals else share
-        if type(key) is Node:
-            _remember(totals[key], key)
-
-    outputs = []
+    walk = _Walk(seeds, targets, absorbing)
+    if selected:
+        walk.past_selection.update(output for output, _ in seeds)
     with made_for("backward") as context:
         for output, cotangent in seeds:
             context.node(output)
-            outputs.append(output)
-            add(output, cotangent)
-            if selected:
-                past_selection.add(output)
-        carriers = _carriers([*asked_nodes, *[edge.consumer for edge in asked_edges]], outputs)
-        for node in reversed(_in_order(carriers)):
+            walk.add(output, cotangent)
+        for node in sorted(walk.carriers, key=lambda node: node.serial, reverse=True):
             context.node(node)
-            after = node in past_selection
             if node.shape is None:
-                cts = [totals.pop((node, i), None) for i in range(len(node.params["loop"].graph.outputs))]
-                if any(ct is not None for ct in cts):
-                    assert node.primitive.joint_vjp is not None
-                    parts = node.primitive.joint_vjp(cts, node, [x in carriers or Edge(x, node, i) in asked_edges
-                                                                 for i, x in enumerate(node.inputs)], after)  # fmt: skip
-                    passed = [(i, part) for i, part in enumerate(parts) if part is not None]
-                else:
-                    passed = []
-            elif node not in totals:
-                continue
+                walk.visit_loop(node)
+            elif node.primitive is pick:
+                walk.visit_pick(node)
             else:
-                ct = totals[node] if node in asked_nodes else totals.pop(node)
-                if node.primitive is pick:
-                    if node.inputs[0] in carriers:
-                        add((node.inputs[0], node.params["position"]), ct)
-                        if after:
-                            past_selection.add(node.inputs[0])
-                    continue
-                wanted = [i for i, x in enumerate(node.inputs) if x in carriers or Edge(x, node, i) in asked_edges]
-                passed = [(i, share) for i in wanted if (share := _share(i, ct, node, after and absorbing)) is not None]
-            for i, share in passed:
-                x = node.inputs[i]
-                if Edge(x, node, i) in asked_edges:
-                    shares[Edge(x, node, i)] = share
-                if x in carriers:
-                    _remember(share, x)
-                    add(x, share)
-                    if after or node.primitive.selects:
-                        past_selection.add(x)
-    return [shares.get(t) if isinstance(t, Edge) else totals.get(t) for t in targets]
+                walk.visit(node)
+    return [walk.found.get(target) for target in targets]
+
+
+class _Walk:
+    """What the reverse walk knows: the sums of shares so far, and what has been found for the targets."""
+
+    def __init__(self, seeds: Sequence[tuple[Node, Node]], targets: Sequence[Node | Edge], absorbing: bool) -> None:
+        outputs = [output for output, _ in seeds]
+        self.absorbing = absorbing
+        self.targets = set(targets)
+        self.inside = _loops_around(targets, outputs)  # loop -> the targets that are in its step
+        starts = [target.consumer if isinstance(target, Edge) else target for target in targets]
+        self.carriers = _carriers([*starts, *self.inside], outputs)
+        self.totals: dict[Any, Node] = {}  # node, or (loop, position of the result) -> sum of shares so far
+        self.past_selection: set[Node] = set()
+        self.found: dict[Node | Edge, Node] = {}
+
+    def add(self, x: Node, share: Node) -> None:
+        """One more share of x's cotangent."""
+        total = self.totals[x] + share if x in self.totals else share
+        self.totals[x] = total
+        _remember(total, x)
+
+    def visit(self, node: Node) -> None:
+        """All that uses the node has passed on its share: the sum is its cotangent; pass on its inputs' shares."""
+        ct = self.totals.pop(node, None)
+        if ct is None:
+            return
+        if node in self.targets:
+            self.found[node] = ct
+        absorbing = self.absorbing and node in self.past_selection
+        for i, x in enumerate(node.inputs):
+            if self.wants(node, i):
+                self.pass_on(node, i, x, _share(i, ct, node, absorbing))
+
+    def visit_pick(self, pick_node: Node) -> None:
+        """The cotangent of one result of a loop waits until all results have theirs."""
+        (loop,), ct = pick_node.inputs, self.totals.pop(pick_node, None)
+        if ct is None:
+            return
+        if pick_node in self.targets:
+            self.found[pick_node] = ct
+        if loop in self.carriers:
+            key = (loop, pick_node.params["position"])
+            self.totals[key] = self.totals[key] + ct if key in self.totals else ct
+            if pick_node in self.past_selection:
+                self.past_selection.add(loop)
+
+    def visit_loop(self, node: Node) -> None:
+        """All results of a loop have their cotangents: its joint rule takes them together."""
+        cts = [self.totals.pop((node, i), None) for i in range(len(node.params["loop"].graph.outputs))]
+        if all(ct is None for ct in cts) or node.primitive.joint_vjp is None:
+            return
+        wanted, inside = [self.wants(node, i) for i in range(len(node.inputs))], self.inside.get(node, [])
+        shares, stacks = node.primitive.joint_vjp(cts, node, wanted, inside, node in self.past_selection)
+        for i, (x, share) in enumerate(zip(node.inputs, shares, strict=True)):
+            self.pass_on(node, i, x, share)
+        for target, stack in zip(inside, stacks, strict=True):
+            if stack is not None:  # two loops may run the same step
+                self.found[target] = self.found[target] + stack if target in self.found else stack
+
+    def wants(self, node: Node, i: int) -> bool:
+        """Whether anybody asks for the share of input i."""
+        return node.inputs[i] in self.carriers or Edge(node.inputs[i], node, i) in self.targets
+
+    def pass_on(self, node: Node, i: int, x: Node, share: Node | None) -> None:
+        """Give input i of the node its share."""
+        if share is None:
+            return
+        edge = Edge(x, node, i)
+        if edge in self.targets:
+            self.found[edge] = share
+        if x in self.carriers:
+            _remember(share, x)
+            self.add(x, share)
+            if node in self.past_selection or node.primitive.selects:
+                self.past_selection.add(x)
+
+
+def _loops_around(targets: Sequence[Node | Edge], outputs: Sequence[Node]) -> dict[Node, list[Node | Edge]]:
+    # a loop is newer than the nodes of its step, so nothing older than all targets needs to be looked at
+    starts = [target.consumer if isinstance(target, Edge) else target for target in targets]
+    around: dict[Node, list[Node | Edge]] = {}
+    for node in topological(outputs, newer_than=min([node.serial for node in starts], default=0)):
+        if node.shape is None:
+            loop = node.params["loop"]
+            own = set(loop.graph.nodes).difference(loop.graph.inputs[loop.carries :])
+            inside = [target for target, start in zip(targets, starts, strict=True) if start in own]
+            if inside:
+                around[node] = inside
+    return around
 
 
 def _share(i: int, ct: Node, y: Node, absorbing: bool) -> Node | None:
@@ -235,10 +288,6 @@ def _carriers(targets: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
         if any([x in carriers and _passes(node.primitive, i) for i, x in enumerate(node.inputs)]):
             carriers.add(node)
     return carriers
-
-
-def _in_order(nodes: Iterable[Node]) -> list[Node]:
-    return sorted(nodes, key=lambda node: node.serial)
 
 
 # ------------------------------------------------------------------------------------------------- what went wrong
