@@ -3,9 +3,10 @@ from .errors import *
 from .graph import Graph, Node, constant, symbol, scope
 from .pytree import tree_map, tree_leaves
 from .reverse import gradients, edges
-from .tracing import trace
 from .loop import scan
 from .transforms import *
-from .evaluation import evaluate as _ev
+from .evaluation import evaluate
+from .checking import check_gradients
 from .numpy_api import *
+from .tracing import trace
 from . import methods as _m
