@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .graph import Graph, Node, as_node, symbol, tracing, weak_symbol
+from .numpy_api import products
 from .pytree import Structure, flatten_with_paths
 
 __all__ = ["call_on_symbols", "flatten_arguments", "symbols_like", "trace"]
@@ -59,8 +60,8 @@ def call_on_symbols(
     return [(path, as_node(leaf)) for path, leaf in pairs], out_structure
 
 
-def trace(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
-    """Run a function on symbols like `args`, and return its graph.
+def trace(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Run a function on symbols like `args`, and return its Graph.
 
     Arrays, nodes and floats among the arguments become inputs, named after the parameters; whatever else there is
     (strings, integers, callables) is structure, and stays as it is.
@@ -73,7 +74,11 @@ def trace(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
     v2           = matmul(x, w)                             float64[2]
     v3           = tanh(v2)                                 float64[2]
     return v3
+
+    Of an array, `trace(a, offset=0, axis1=0, axis2=1)` is NumPy's: the sum along the diagonal.
     """
+    if not callable(fn):
+        return products.trace(fn, *args, **kwargs)
     pairs, in_structure = flatten_arguments(fn, args, kwargs)
     symbols = symbols_like(pairs)
     outputs, out_structure = call_on_symbols(fn, symbols, in_structure)
