@@ -52,6 +52,15 @@ def _cumsum(x: Array, axis: int, reverse: bool) -> Array:
     return np.sum(x, axis=axis, keepdims=True) - np.cumsum(x, axis=axis) + x
 
 
+def _cofactors(a: Array) -> Array:
+    # entry by entry the determinant of what is left without its row and column, with alternating signs
+    out = np.empty_like(a)
+    for i, j in np.ndindex(a.shape[-2:]):
+        minor = np.delete(np.delete(a, i, -2), j, -1)
+        out[..., i, j] = (-1) ** (i + j) * np.linalg.det(minor)
+    return out
+
+
 def _logsumexp(x: Array, axis: Any) -> Array:
     return np.log(np.sum(np.exp(x), axis=axis, keepdims=True))
 
@@ -62,6 +71,12 @@ REFERENCES: dict[str, Callable[..., Array]] = {
     "argsort": lambda x, axis: np.argsort(x, axis, kind="stable"),
     "cast": lambda x, dtype: x.astype(dtype),
     "cumsum": _cumsum,
+    "cholesky": np.linalg.cholesky,
+    "cofactors": _cofactors,
+    "det": np.linalg.det,
+    "det_sign": lambda a: np.sign(np.linalg.det(a)),
+    "eigenvalues": np.linalg.eigvalsh,
+    "eigenvectors": lambda a: np.linalg.eigh(a)[1],
     "einsum": lambda *xs, subscripts: np.einsum(subscripts, *xs),
     "full": lambda shape, value, dtype: np.full(shape, value, dtype),
     "gather": lambda x, *indices, pattern: x[_index(pattern, indices)],
@@ -69,8 +84,11 @@ REFERENCES: dict[str, Callable[..., Array]] = {
     "inv": lambda a: np.linalg.solve(a, np.broadcast_to(np.eye(a.shape[-1]), a.shape)),
     "join": lambda *xs, axis: np.concatenate(xs, axis),
     "linear_recurrence": _linear_recurrence,
+    "log_abs_det": lambda a: np.log(np.abs(np.linalg.det(a))),
     "logsumexp": _logsumexp,
     "order_statistic": lambda x, k, axis: np.take(np.sort(x, axis), [k], axis),
+    "p_norm": lambda x, axis, keepdims, ord: np.sum(np.abs(x) ** ord, axis, keepdims=keepdims) ** (1 / ord),
+    "pinv": lambda a, rcond: np.linalg.pinv(a),
     "place": _place,
     "relu": lambda x: np.where(x > 0, x, 0),
     "root": np.sqrt,

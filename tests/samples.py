@@ -60,6 +60,17 @@ def _invertible(rng: np.random.Generator, shape: Shape) -> Array:
     return rng.uniform(-1, 1, shape) + 2 * np.eye(shape[-1])
 
 
+def _symmetric(rng: np.random.Generator, shape: Shape) -> Array:
+    # with eigenvalues that are apart
+    x = rng.uniform(-1, 1, shape) / 4
+    return x + x.swapaxes(-1, -2) + np.diag(np.arange(shape[-1]) - 0.5)
+
+
+def _positive_definite(rng: np.random.Generator, shape: Shape) -> Array:
+    x = rng.uniform(-1, 1, shape)
+    return x @ x.swapaxes(-1, -2) + np.eye(shape[-1])
+
+
 def fixed(operand: Operand) -> Operand:
     """The same operand, which the primitive has no derivative by."""
     return dataclasses.replace(operand, fixed=True)
@@ -72,6 +83,8 @@ NONZERO = around(-1.5, -0.7, 0.7, 1.5)
 OFF_INTEGERS = around(-2.5, -1.5, -0.5, 0.5, 1.5, 2.5)
 APART = Operand(_apart)  # no two entries are close: one winner, one order
 INVERTIBLE = Operand(_invertible)
+SYMMETRIC = Operand(_symmetric)
+POSITIVE_DEFINITE = Operand(_positive_definite)
 TRUTH = Operand(lambda rng, shape: rng.integers(0, 2, shape).astype(bool), fixed=True)
 SMALL = integers(-3, 3)
 
@@ -414,6 +427,37 @@ row("inv", INVERTIBLE(1, 1), analytic=True)
 row("solve", INVERTIBLE(2, 2), REAL(2, 3), analytic=True)
 row("solve", INVERTIBLE(3, 2, 2), REAL(2, 1), analytic=True)
 row("solve", INVERTIBLE(2, 2), REAL(3, 2, 1), analytic=True)
+row("solve", INVERTIBLE(3, 1, 2, 2), REAL(4, 2, 1), analytic=True)
+row("solve", INVERTIBLE(0, 2, 2), REAL(2, 1), analytic=True)
+row("einsum", REAL(2, 1), REAL(2, 3), subscripts="ij,ij->i", analytic=True)
+row("einsum", REAL(3), REAL(1), subscripts="i,i->", analytic=True)
+row("einsum", REAL(1, 2), REAL(3, 1), REAL(3, 2), subscripts="ij,ij,ij->ji", analytic=True)
+row("einsum", REAL(0, 2), REAL(2), subscripts="ij,j->i", analytic=True)
+row("einsum", SMALL(2, 3), REAL(3), subscripts="ij,j->i")
+row("vector_norm", NONZERO(2, 3, 2), axis=(0, 1, 2), keepdims=True)
+row("p_norm", NONZERO(4), axis=(0,), keepdims=False, ord=3.0)
+row("p_norm", NONZERO(2, 3), axis=(1,), keepdims=True, ord=1.5)
+row("p_norm", NONZERO(2, 3), axis=(0, 1), keepdims=False, ord=0.5)
+row("p_norm", NONZERO(2, 3, 2), axis=(0, 1, 2), keepdims=False, ord=-2.0)
+row("det", INVERTIBLE(2, 2), analytic=True)
+row("det", INVERTIBLE(3, 3, 3), analytic=True)
+row("det", REAL(4, 4), analytic=True)
+row("det", REAL(1, 1), analytic=True)
+row("cofactors", INVERTIBLE(2, 2))
+row("cofactors", REAL(3, 3))
+row("cofactors", INVERTIBLE(2, 3, 3))
+row("det_sign", INVERTIBLE(2, 3, 3))
+row("log_abs_det", REAL(3, 3))
+row("log_abs_det", INVERTIBLE(2, 2, 2))
+row("pinv", REAL(3, 2), rcond=None)
+row("pinv", REAL(2, 2, 3), rcond=None)
+row("pinv", INVERTIBLE(2, 2), rcond=1e-6)
+row("cholesky", POSITIVE_DEFINITE(2, 2))
+row("cholesky", POSITIVE_DEFINITE(2, 3, 3))
+row("eigenvalues", SYMMETRIC(2, 2))
+row("eigenvalues", SYMMETRIC(2, 3, 3))
+row("eigenvectors", SYMMETRIC(2, 2))
+row("eigenvectors", SYMMETRIC(2, 3, 3))
 
 # ------------------------------------------------------------------------------------------------ singular points
 
@@ -511,6 +555,12 @@ at("hypot", 1e200, -1e200, slopes=(0.5**0.5, -(0.5**0.5)))
 at("hypot", 1e-200, 1e-200, slopes=(0.5**0.5, 0.5**0.5))
 at("vector_norm", [0.0, 0.0], axis=(0,), keepdims=False, slopes=([0.0, 0.0],))
 at("vector_norm", [[0.0, 0.0], [3.0, -4.0]], axis=(1,), keepdims=True, slopes=([[0.0, 0.0], [0.6, -0.8]],))
+at("p_norm", [0.0, 0.0], axis=(0,), keepdims=False, ord=3.0, slopes=([0.0, 0.0],))
+at("p_norm", [0.0, -2.0], axis=(0,), keepdims=False, ord=3.0, slopes=([0.0, -1.0],))
+at("p_norm", [0.0, -2.0], axis=(0,), keepdims=False, ord=0.5, slopes=([0.0, -1.0],))
+at("p_norm", [0.0, -2.0], axis=(0,), keepdims=False, ord=-1.0, slopes=([0.0, 0.0],))
+at("det", [[1.0, 2.0], [2.0, 4.0]], slopes=([[4.0, -2.0], [-2.0, 1.0]],))
+at("det", [[0.0, 0.0], [0.0, 0.0]], slopes=([[0.0, 0.0], [0.0, 0.0]],))
 at("arctan2", 1e200, 1e200, slopes=(5e-201, -5e-201))
 at("arctan2", 1e-200, 1e-200, slopes=(5e199, -5e199))
 at("arctan2", 0.0, -1.0, slopes=(-1.0, 0.0))

@@ -18,7 +18,8 @@ from ..graph import Node
 from ..indexing import take_index
 from ..primitives import elementwise, reductions, structure
 from ..primitives.shape_rules import normalize_axes, normalize_axis
-from ..primitives.structure import ALL, Cut, strong
+from ..primitives.structure import ALL, strong
+from ..primitives.text import Cut
 from .manipulation import concatenate, ravel, transpose
 
 __all__ = [
@@ -35,7 +36,7 @@ def _along(x: Node, axis: int, part: Any) -> Node:
 # ------------------------------------------------------------------------------------------ repeated, moved, turned
 
 
-def tile(A: Any, reps: int | Sequence[int]) -> Node:
+def tile(A: Any, reps: int | Sequence[int]) -> Node:  # noqa: N803
     """The array laid side by side, so many times along each axis.
 
     >>> import minigrad as mg
@@ -101,9 +102,7 @@ def roll(a: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = 
         size = x.shape[along]
         first = size - operator.index(places) % size if size else 0
         if first < size:
-            before = (*[ALL] * along,)
-            parts = [structure.index(x, index=(*before, cut)) for cut in (Cut(first, None, None), Cut(None, first, None))]
-            x = structure.join(*parts, axis=along)
+            x = structure.join(_along(x, along, slice(first, None)), _along(x, along, slice(first)), axis=along)
     return x
 
 
@@ -220,11 +219,10 @@ def _padded_with_constants(x: Node, widths: Sequence[tuple[int, int]], values: S
         outer = tuple(before + n + after for (before, after), n in zip(widths, x.shape, strict=True))
         return structure.place(x, shape=outer, index=inner) if outer != x.shape else x
     for axis, (width, value) in enumerate(zip(widths, values, strict=True)):
-        ends = [
-            structure.full(shape=(*x.shape[:axis], n, *x.shape[axis + 1 :]), value=x.dtype.type(v).item(), dtype=x.dtype)
-            for n, v in zip(width, value, strict=True)
-        ]
-        x = structure.join(ends[0], x, ends[1], axis=axis)
+        shapes = [(*x.shape[:axis], n, *x.shape[axis + 1 :]) for n in width]
+        before, after = (structure.full(shape=shape, value=x.dtype.type(v).item(), dtype=x.dtype)
+                         for shape, v in zip(shapes, value, strict=True))  # fmt: skip
+        x = structure.join(before, x, after, axis=axis)
     return x
 
 
@@ -256,7 +254,8 @@ def take(a: Any, indices: Any, axis: int | None = None, *, mode: str = "raise") 
 
 def _whole_numbers(indices: Any) -> Any:
     # an empty list is float64 to NumPy, but a fine list of indices
-    return np.zeros(np.shape(indices), np.int64) if isinstance(indices, (list, tuple)) and np.size(indices) == 0 else indices
+    empty = isinstance(indices, (list, tuple)) and np.size(indices) == 0
+    return np.zeros(np.shape(indices), np.int64) if empty else indices
 
 
 def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Node:

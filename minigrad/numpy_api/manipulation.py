@@ -10,6 +10,7 @@ list, too. An array of several names (concat, permute_dims) has them as in the a
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -20,8 +21,9 @@ from ..errors import AxisError, ShapeError, explain
 from ..graph import Node
 from ..indexing import take_index
 from ..primitives import structure
-from ..primitives.shape_rules import normalize_axes, normalize_axis
-from ..primitives.structure import ALL, Cut, cast, strong
+from ..primitives.shape_rules import broadcast_shapes, normalize_axes, normalize_axis
+from ..primitives.structure import ALL, cast, strong
+from ..primitives.text import Cut
 
 __all__ = [
     "append", "array_split", "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_to",
@@ -207,7 +209,8 @@ def squeeze(a: Any, axis: Axes | None = None) -> Node:
     gone = normalize_axes("squeeze", x, [i for i, n in enumerate(x.shape) if n == 1] if axis is None else axis)
     for i in gone:
         if x.shape[i] != 1:
-            raise ShapeError(explain("squeeze", f"axis {i} has length {x.shape[i]}, only length 1 can be left out", [x]))
+            problem = f"axis {i} has length {x.shape[i]}, only length 1 can be left out"
+            raise ShapeError(explain("squeeze", problem, [x]))
     return structure.reshape(x, shape=tuple(n for i, n in enumerate(x.shape) if i not in gone))
 
 
@@ -228,7 +231,7 @@ def atleast_2d(*arys: Any) -> Any:
     >>> mg.atleast_2d([1.0, 2.0]).shape
     (1, 2)
     """
-    return _each([x if len(x.shape) > 1 else structure.reshape(x, shape=(1, *(x.shape or (1,)))) for x in map(strong, arys)])
+    return _each([_row(strong(x)) for x in arys])
 
 
 def atleast_3d(*arys: Any) -> Any:
@@ -238,8 +241,12 @@ def atleast_3d(*arys: Any) -> Any:
     >>> mg.atleast_3d([1.0, 2.0]).shape
     (1, 2, 1)
     """
-    rows = [x if len(x.shape) > 1 else structure.reshape(x, shape=(1, *(x.shape or (1,)))) for x in map(strong, arys)]
+    rows = [_row(strong(x)) for x in arys]
     return _each([x if len(x.shape) > 2 else structure.reshape(x, shape=(*x.shape, 1)) for x in rows])
+
+
+def _row(x: Node) -> Node:
+    return x if len(x.shape) > 1 else structure.reshape(x, shape=(1, *(x.shape or (1,))))
 
 
 def _each(nodes: Sequence[Node]) -> Any:
@@ -267,7 +274,7 @@ def broadcast_arrays(*args: Any) -> tuple[Node, ...]:
     [(2, 3), (2, 3)]
     """
     nodes = [strong(x) for x in args]
-    shape = structure.broadcast_shapes("broadcast_arrays", nodes) if nodes else ()
+    shape = broadcast_shapes("broadcast_arrays", nodes) if nodes else ()
     return tuple(structure.broadcast_to(x, shape=shape) for x in nodes)
 
 
@@ -393,7 +400,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Node]
         longer, rest = divmod(size, parts)
         cuts = [i * longer + min(i, rest) for i in range(parts + 1)]
     before = (*[ALL] * along,)
-    return [structure.index(x, index=(*before, Cut(a, b, None))) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [structure.index(x, index=(*before, Cut(a, b, None))) for a, b in itertools.pairwise(cuts)]
 
 
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Node]:

@@ -19,7 +19,8 @@ from ..graph import Node
 from ..indexing import take_index
 from ..primitives import elementwise, linear_algebra, structure
 from ..primitives.shape_rules import normalize_axes, normalize_axis
-from ..primitives.structure import ALL, Cut, strong
+from ..primitives.structure import ALL, strong
+from ..primitives.text import Cut
 from .manipulation import moveaxis, ravel, stack
 
 __all__ = [
@@ -58,7 +59,8 @@ def dot(a: Any, b: Any) -> Node:
 
 def _check_sizes(operation: str, a: Node, i: int, b: Node, j: int) -> None:
     if a.shape[i] != b.shape[j]:
-        problem = f"shapes {a.shape} and {b.shape} do not fit: axis {i} has size {a.shape[i]}, axis {j} has {b.shape[j]}"
+        sizes = f"axis {i} has size {a.shape[i]}, axis {j} has {b.shape[j]}"
+        problem = f"shapes {a.shape} and {b.shape} do not fit: {sizes}"
         raise ShapeError(explain(operation, problem, [a, b]))
 
 
@@ -206,7 +208,7 @@ def _summed_axes(x: Node, y: Node, axes: Any) -> tuple[list[int], list[int]]:
         chosen = [list(part) if isinstance(part, Iterable) else [part] for part in pair]
     else:
         if not 0 <= axes <= min(len(x.shape), len(y.shape)):
-            problem = f"axes={axes} for shapes {x.shape} and {y.shape}: neither may have fewer axes than are summed over"
+            problem = f"axes={axes} for shapes {x.shape} and {y.shape}: neither has so many axes to be summed over"
             raise ShapeError(explain("tensordot", problem, [x, y]))
         chosen = [list(range(len(x.shape) - axes, len(x.shape))), list(range(axes))]
     for operand, part in zip((x, y), chosen, strict=True):
@@ -275,7 +277,7 @@ def _explicit(subscripts: str, nodes: Sequence[Node]) -> tuple[list[str], str]:
         result = "." + "".join(sorted(label for label in set(labels) if labels.count(label) == 1))
     elif dots and "." not in result:
         problem = f"{subscripts!r} leaves out the {dots} axes that `...` stands for"
-        raise ShapeError(explain("einsum", problem, nodes, "`...` in the result, or a label for each axis to be summed over"))
+        raise ShapeError(explain("einsum", problem, nodes, "`...` in the result, or labels for what is summed over"))
     return terms, result.replace(".", wide)
 
 
@@ -328,7 +330,7 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
     before = (*[ALL] * (len(x.shape) - 2),)
     square = structure.index(x, index=(*before, Cut(top, top + n, None), Cut(left, left + n, None)))
     line = structure.reshape(square, shape=(*x.shape[:-2], n * n))
-    return structure.index(line, index=(*before, Cut(None, None, n + 1)))  # every n + 1 entries the next of the diagonal
+    return structure.index(line, index=(*before, Cut(None, None, n + 1)))  # n + 1 entries further is the next one
 
 
 def _diagonal_square(rows: int, columns: int, offset: int) -> tuple[int, int, int]:
@@ -403,6 +405,6 @@ def _triangle(operation: str, matrices: Any, k: int, below: bool) -> Node:
     x = strong(matrices)
     if not x.shape:
         raise ShapeError(explain(operation, "a 0-d operand is no matrix", [x]))
-    mask = np.tri(*x.shape[-2:], k=k, dtype=bool)
+    mask = np.tri(x.shape[max(len(x.shape) - 2, 0)], x.shape[-1], k, dtype=bool)
     zero = False if x.dtype.kind == "b" else 0
     return structure.where(mask, x, zero) if below else structure.where(mask, zero, x)

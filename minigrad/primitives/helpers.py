@@ -54,6 +54,15 @@ def scatter_add(values: Array, shape: tuple[int, ...], index: Any) -> Array:
     return out
 
 
+def cofactors(a: Array) -> Array:
+    """What multiplies each entry in the determinant, det(a) * inv(a).T, without dividing by det(a), which may be 0."""
+    u, s, vt = np.linalg.svd(a)
+    n = s.shape[-1]
+    others = np.prod(np.where(np.eye(n, dtype=bool), s.dtype.type(1), s[..., None, :]), axis=-1)
+    orientation = np.linalg.det(u) * np.linalg.det(vt)
+    return (orientation[..., None, None] * u * others[..., None, :]) @ vt
+
+
 def linear_recurrence(a: Array, b: Array, axis: int) -> Array:
     """s[0] = b[0], s[j] = a[j] * s[j - 1] + b[j] along axis."""
     a, s = np.moveaxis(a, axis, 0), np.moveaxis(np.array(b), axis, 0)

@@ -1,16 +1,21 @@
-"""Products of matrices, vectors and stacks, and systems of equations: one rule for all ranks."""
+"""Products of matrices, vectors and stacks; norms, systems of equations, determinants, factors and eigenvalues.
+
+One rule for all ranks. Transposed axes are always the last two; what stands before them is a stack that broadcasts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError, explain
+from ..errors import DtypeError, ShapeError, explain
 from ..graph import Node, Primitive
+from .elementwise import absolute, sign
 from .shape_rules import promote, reduced_shape
-from .structure import _reduction_text, broadcast_to, reshape, spread, sum, transpose, where
+from .structure import _reduction_text, broadcast_to, reshape, spread, sum, transpose, where, zeros_like
+from .text import literal
 
 Shape = tuple[int, ...]
 
@@ -66,7 +71,7 @@ def _by_right(ct: Node, y: Node, a: Node, b: Node) -> Node:
     if len(a.shape) == len(b.shape) == 1:
         return ct * a
     if len(b.shape) == 1:
-        return matmul(reshape(ct, shape=(-1 if not ct.shape else int(np.prod(ct.shape)),)), _as_matrix(a))
+        return matmul(reshape(ct, shape=(int(np.prod(ct.shape, dtype=np.int64)),)), _as_matrix(a))
     if len(a.shape) == 1:
         return _column(a) * _row(ct)
     if len(b.shape) == 2 and len(a.shape) > 2:  # one tall product instead of a stack of products that is summed
@@ -89,42 +94,69 @@ def _infer_einsum(*xs: Node, subscripts: str) -> tuple[Shape, Any]:
             if known == 1:
                 sizes[label] = size
             elif size not in (1, known):
-                raise ShapeError(explain("einsum", f"label {label!r} has sizes {known} and {size} in {subscripts!r}", xs))
+                problem = f"label {label!r} has sizes {known} and {size} in {subscripts!r}"
+                raise ShapeError(explain("einsum", problem, xs))
     return tuple([sizes[label] for label in result]), promote(xs)
 
 
 def _einsum_rule(i: int) -> Callable[..., Node]:
+    # ij,jk->ik: the share of ij is ik,jk->ij. A label of length 1 here was stretched, so its cotangent is summed; one
+    # that no other term has was summed over, so all its entries get the same.
     def rule(ct: Node, y: Node, *xs: Node, subscripts: str) -> Node:
         terms, result = subscripts.split("->")
-        mine = terms.split(",")[i]
-        others = [(x, term) for j, (x, term) in enumerate(zip(xs, terms.split(","), strict=True)) if j != i]
+        mine, x = terms.split(",")[i], xs[i]
+        others = [(xs[j], term) for j, term in enumerate(terms.split(",")) if j != i]
         known = set(result).union(*[term for _, term in others])
-        reached = "".join(label for label in mine if label in known)
-        inputs = [ct, *[x for x, _ in others]]
-        share = einsum(*inputs, subscripts=",".join([result, *[term for _, term in others]]) + "->" + reached)
-        # a label of this operand alone was summed over: its entries all get the same; one of size 1 was broadcast
-        alone = tuple(k for k, label in enumerate(mine) if label not in known)
+        reached = [k for k, label in enumerate(mine) if label in known and x.shape[k] != 1]
+        given = ",".join([result, *[term for _, term in others]])
+        share = einsum(ct, *[other for other, _ in others], subscripts=f"{given}->{''.join(mine[k] for k in reached)}")
         sizes = iter(share.shape)
-        share = reshape(share, shape=tuple(1 if k in alone else next(sizes) for k in range(len(mine))))
-        wide = tuple(xs[i].shape[k] if k in alone else share.shape[k] for k in range(len(mine)))
-        share = broadcast_to(share, shape=wide)
-        narrow = tuple(k for k in range(len(mine)) if xs[i].shape[k] == 1 and wide[k] != 1)
-        return sum(share, axis=narrow, keepdims=True) if narrow else share
+        share = reshape(share, shape=tuple([next(sizes) if k in reached else 1 for k in range(len(mine))]))
+        return broadcast_to(share, shape=x.shape)
 
     return rule
 
 
-einsum = Primitive("einsum", 'np.einsum("{subscripts}", {all})', _infer_einsum, _einsum_rule)
-einsum.text = lambda operands, params: f'np.einsum("{params["subscripts"]}", {", ".join(operands)})'
-
-# ---------------------------------------------------------------------------------------- norms, systems, inverse
-
-vector_norm = Primitive(
-    "vector_norm", _reduction_text("np.linalg.norm"),
-    lambda x, *, axis, keepdims: (reduced_shape(x.shape, axis, keepdims), _float(x.dtype)),
-    [lambda ct, y, x, *, axis, keepdims:
-        spread(ct, x, axis) * (x / spread(where(y == 0, 1, y), x, axis))],
+einsum = Primitive(
+    "einsum", lambda operands, params: f'np.einsum("{params["subscripts"]}", {", ".join(operands)})',
+    _infer_einsum, _einsum_rule,
 )  # fmt: skip
+
+# ---------------------------------------------------------------------------------------------------------- norms
+
+
+def _infer_norm(x: Node, *, axis: tuple[int, ...], keepdims: bool, **_: Any) -> tuple[Shape, Any]:
+    return reduced_shape(x.shape, axis, keepdims), x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
+
+
+def _norm_text(operands: Sequence[str], params: dict[str, Any]) -> str:
+    # np.linalg.norm takes two axes at most
+    name = "np.linalg.norm" if len(params["axis"]) <= 2 else "np.linalg.vector_norm"
+    return _reduction_text(name)(operands, params)
+
+
+# The root of a sum of squares; at 0, where every direction is uphill, the slope is 0.
+vector_norm = Primitive(
+    "vector_norm", _norm_text, _infer_norm,
+    [lambda ct, y, x, *, axis, keepdims: spread(ct, x, axis) * (x / spread(where(y == 0, 1, y), x, axis))],
+)  # fmt: skip
+
+
+def _p_norm_rule(ct: Node, y: Node, x: Node, *, axis: tuple[int, ...], keepdims: bool, ord: float) -> Node:
+    # sign(x) (|x| / y)^(ord - 1), without the power where x or y is 0
+    y = spread(y, x, axis)
+    ratio = where((x == 0) | (y == 0), 1, absolute(x)) / where(y == 0, 1, y)
+    return spread(ct, x, axis) * where(y == 0, 0, sign(x) * ratio ** (ord - 1))
+
+
+# sum(|x|^ord)^(1/ord) for any order but 2, 0 and the infinite ones.
+p_norm = Primitive(
+    "p_norm", lambda operands, params: _reduction_text("np.linalg.vector_norm")(operands, params)[:-1]
+        + f", ord={literal(params['ord'])})",
+    _infer_norm, [_p_norm_rule],
+)  # fmt: skip
+
+# ------------------------------------------------------------------------------------- systems, inverse, determinant
 
 
 def _infer_square(operation: str, a: Node) -> None:
@@ -132,24 +164,50 @@ def _infer_square(operation: str, a: Node) -> None:
         raise ShapeError(explain(operation, f"needs square matrices, got shape {a.shape}", [a]))
 
 
-def _infer_inv(a: Node) -> tuple[Shape, Any]:
-    _infer_square("inv", a)
-    return a.shape, _float(promote([a]))
+def _factor_dtype(operation: str, *xs: Node) -> Any:
+    # LAPACK computes in float32 or float64; whatever is no float counts as float64
+    if any(x.dtype == np.float16 for x in xs):
+        problem = "float16 is too coarse for factors of matrices"
+        raise DtypeError(explain(operation, problem, xs, "x.astype('float32')"))
+    return promote(xs) if all(x.dtype.kind == "f" for x in xs) else np.dtype(np.float64)
+
+
+def _square_to_square(operation: str) -> Callable[..., tuple[Shape, Any]]:
+    def infer(a: Node) -> tuple[Shape, Any]:
+        _infer_square(operation, a)
+        return a.shape, _factor_dtype(operation, a)
+
+    return infer
+
+
+def _square_to_number(operation: str) -> Callable[..., tuple[Shape, Any]]:
+    def infer(a: Node) -> tuple[Shape, Any]:
+        _infer_square(operation, a)
+        return a.shape[:-2], _factor_dtype(operation, a)
+
+    return infer
 
 
 def _infer_solve(a: Node, b: Node) -> tuple[Shape, Any]:
     _infer_square("solve", a)
     if len(b.shape) < 2 or b.shape[-2] != a.shape[-1]:
-        raise ShapeError(explain("solve", f"shapes {a.shape} and {b.shape} do not fit", [a, b]))
-    return (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), *b.shape[-2:]), _float(promote([a, b]))
+        problem = f"shapes {a.shape} and {b.shape} do not fit: {a.shape[-1]} unknowns, right sides of shape {b.shape}"
+        raise ShapeError(explain("solve", problem, [a, b]))
+    try:
+        stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError:
+        problem = f"the stacks {a.shape[:-2]} and {b.shape[:-2]} do not broadcast"
+        raise ShapeError(explain("solve", problem, [a, b])) from None
+    return (*stack, *b.shape[-2:]), _factor_dtype("solve", a, b)
 
 
-def _float(dtype: Any) -> Any:
-    return dtype if dtype.kind == "f" else np.dtype(np.float64)
+def _times_matrix(ct: Node) -> Node:
+    # a number for each matrix, shaped to multiply the matrices
+    return reshape(ct, shape=(*ct.shape, 1, 1))
 
 
 inv = Primitive(
-    "inv", "np.linalg.inv({0})", _infer_inv,
+    "inv", "np.linalg.inv({0})", _square_to_square("inv"),
     [lambda ct, y, a: -(matrix_transpose(y) @ ct @ matrix_transpose(y))],
 )  # fmt: skip
 
@@ -161,3 +219,94 @@ solve = Primitive(
         lambda ct, y, a, b: solve(matrix_transpose(a), ct),
     ],
 )  # fmt: skip
+
+det = Primitive(
+    "det", "np.linalg.det({0})", _square_to_number("det"),
+    [lambda ct, y, a: _times_matrix(ct) * cofactors(a)],
+)  # fmt: skip
+
+
+def _cofactors_rule(ct: Node, y: Node, a: Node) -> Node:
+    # y = det(a) t with t = inv(a).T, so dy = <t, da> y - t da.T y
+    t = matrix_transpose(inv(a))
+    last = (len(a.shape) - 2, len(a.shape) - 1)
+    return sum(ct * y, axis=last, keepdims=True) * t - y @ matrix_transpose(ct) @ t
+
+
+# What multiplies each entry in the determinant; exact for singular matrices too (but not its own derivative).
+cofactors = Primitive("cofactors", "cofactors({0})", _square_to_square("det"), [_cofactors_rule])
+
+# det = sign * exp(log of its size)
+det_sign = Primitive(
+    "det_sign", "np.linalg.slogdet({0})[0]", _square_to_number("slogdet"),
+    [lambda ct, y, a: zeros_like(a)],
+)  # fmt: skip
+log_abs_det = Primitive(
+    "log_abs_det", "np.linalg.slogdet({0})[1]", _square_to_number("slogdet"),
+    [lambda ct, y, a: _times_matrix(ct) * matrix_transpose(inv(a))],
+)  # fmt: skip
+
+
+def _infer_pinv(a: Node, *, rcond: float | None) -> tuple[Shape, Any]:
+    if len(a.shape) < 2:
+        raise ShapeError(explain("pinv", f"needs matrices, got shape {a.shape}", [a]))
+    return (*a.shape[:-2], a.shape[-1], a.shape[-2]), _factor_dtype("pinv", a)
+
+
+def _pinv_rule(ct: Node, y: Node, a: Node, *, rcond: float | None) -> Node:
+    # Golub and Pereyra (1973): -y' ct y' + (1 - a y) ct' y y' + y' y ct' (1 - y a), where ' transposes; ct' here is c
+    t, c = matrix_transpose(y), matrix_transpose(ct)
+    left, right = c @ y @ t, t @ y @ c
+    return left - a @ (y @ left) + right - (right @ y) @ a - t @ ct @ t
+
+
+pinv = Primitive(
+    "pinv", lambda operands, params: f"np.linalg.pinv({operands[0]}"
+        + (")" if params["rcond"] is None else f", rcond={literal(params['rcond'])})"),
+    _infer_pinv, [_pinv_rule],
+)  # fmt: skip
+
+# ---------------------------------------------------------------------- factors and eigenvalues of symmetric matrices
+# LAPACK reads the lower triangle only, so the lower triangle gets the gradient of both: the derivative of what runs.
+
+
+def _lower(x: Node) -> Node:
+    # the lower triangle, the diagonal halved: what x + x.T is made from
+    n = x.shape[-1]
+    return x * (np.tri(n, dtype=x.dtype) - np.eye(n, dtype=x.dtype) / 2)
+
+
+def _by_lower(share: Node) -> Node:
+    # the gradient by a symmetric matrix as one by its lower triangle
+    return _lower(share + matrix_transpose(share))
+
+
+def _cholesky_rule(ct: Node, y: Node, a: Node) -> Node:
+    # y dl = lower(inv(y) da inv(y).T), by y y.T = a
+    upper = matrix_transpose(y)
+    inside = _lower(upper @ ct)
+    return _lower(solve(upper, matrix_transpose(solve(upper, inside + matrix_transpose(inside)))))
+
+
+cholesky = Primitive("cholesky", "np.linalg.cholesky({0})", _square_to_square("cholesky"), [_cholesky_rule])
+
+
+def _eigenvalues_rule(ct: Node, y: Node, a: Node) -> Node:
+    vectors = eigenvectors(a)
+    return _by_lower((vectors * reshape(ct, shape=(*ct.shape[:-1], 1, ct.shape[-1]))) @ matrix_transpose(vectors))
+
+
+def _eigenvectors_rule(ct: Node, y: Node, a: Node) -> Node:
+    # a vector turns towards the others, the faster the nearer their eigenvalues are
+    w, eye = eigenvalues(a), np.eye(a.shape[-1], dtype=y.dtype)
+    gaps = _row(w) - _column(w) + eye
+    return _by_lower(y @ (matrix_transpose(y) @ ct * ((1 - eye) / gaps)) @ matrix_transpose(y))
+
+
+def _infer_eigenvalues(a: Node) -> tuple[Shape, Any]:
+    _infer_square("eigvalsh", a)
+    return a.shape[:-1], _factor_dtype("eigvalsh", a)
+
+
+eigenvalues = Primitive("eigenvalues", "np.linalg.eigvalsh({0})", _infer_eigenvalues, [_eigenvalues_rule])
+eigenvectors = Primitive("eigenvectors", "np.linalg.eigh({0})[1]", _square_to_square("eigh"), [_eigenvectors_rule])
