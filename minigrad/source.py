@@ -344,7 +344,8 @@ class _Writer:
         self.body(self.graph, "    ", set())
         results = [self.result(y) for y in self.graph.outputs]
         texts = [text for text, _ in results]
-        last = f"    return ({_wrapped(texts, 11)}{',' if len(texts) == 1 else ''})"
+        listed = _wrapped(texts, 11)
+        last = f"    return ({listed}{',' if len(texts) == 1 and listed == texts[0] else ''})"
         uses = tuple(name for _, used in results for name in used)
         parameters = _wrapped(self.arguments + (["*", *self.constants] if self.constants else []), len(self.function) + 5)
         if len(self.lines) > PART:
