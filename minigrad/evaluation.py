@@ -153,7 +153,7 @@ def fitting(symbol: Node, value: Any) -> Any:
     """A value fed to a symbol, as an array of the symbol's shape and dtype; FeedError where it is not."""
     kind = symbol.dtype.kind
     if (type(value) is float and kind == "f") or (type(value) is int and kind in "fiu"):
-        return float(value) if symbol.weak else np.asarray(value, dtype=symbol.dtype)
+        return np.float64(value) if symbol.weak else np.asarray(value, dtype=symbol.dtype)
     array = np.asarray(value) if isinstance(value, Node) else _as_array(value, f"the value of {symbol.label}")
     if array.shape != symbol.shape:
         problem = f"{symbol.label} has shape {symbol.shape}, the value fed to it {array.shape}"
@@ -161,7 +161,7 @@ def fitting(symbol: Node, value: Any) -> Any:
     if array.dtype != symbol.dtype:
         problem = f"{symbol.label} is {symbol.dtype}, the value fed to it {array.dtype}"
         raise FeedError(explain("evaluate", problem, [symbol], f"array.astype('{symbol.dtype}')"))
-    return float(array) if symbol.weak else array
+    return np.float64(array) if symbol.weak else array
 
 
 def value_of(node: Node) -> Any:
@@ -212,6 +212,7 @@ def _range(value: Any) -> str:
 
 def run_graph(graph: Graph, values: Sequence[Any], check_finite: bool = False) -> list[Any]:
     """The outputs of a graph, as arrays of the caller's own."""
-    return [np.array(v) for v in Plan(graph.inputs, graph.outputs).run(values, check_finite)]
+    numbers = [np.float64(v) if type(v) is float else v for v in values]
+    return [np.array(v) for v in Plan(graph.inputs, graph.outputs).run(numbers, check_finite)]
 
 

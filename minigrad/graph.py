@@ -16,12 +16,17 @@ import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import DtypeError, Origin, ShapeError, explain, user_line
 from .pytree import Structure, flatten_with_paths
+
+if TYPE_CHECKING:
+    from .interface import GraphMethods, NodeMethods
+else:  # their bodies live in higher rooms; methods.py binds them
+    GraphMethods = NodeMethods = object
 
 __all__ = ["CONSTANT", "SYMBOL", "Graph", "Node", "Primitive", "as_node", "constant", "scope", "symbol"]
 
@@ -77,9 +82,14 @@ class Primitive:
 
     def __call__(self, *operands: Any, **params: Any) -> Node:
         """Apply the primitive: arrays and numbers among the operands become constants."""
-        inputs = tuple([x if type(x) is Node else as_node(x) for x in operands])
+        inputs = tuple([x if type(x) is Node else as_node(x, self.name) for x in operands])
+        weak = False
+        for x in inputs:
+            if x.weak:
+                inputs, weak = _settle_weak(self, inputs)
+                break
         shape, dtype = self.infer(*inputs, **params)
-        return Node(self, inputs, params or _NO_PARAMS, shape, dtype)
+        return Node(self, inputs, params or _NO_PARAMS, shape, dtype, weak and dtype.kind == "f")
 
     def rule(self, position: int) -> Callable[..., Any] | None:
         """The VJP rule for the input at `position`, or None where there is no derivative."""
@@ -91,7 +101,25 @@ class Primitive:
         return f"<primitive {self.name}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Primitive.table.__getitem__, (self.name,)
+        return _primitive_named, (self.name,)
+
+
+def _settle_weak(primitive: Primitive, inputs: tuple[Node, ...]) -> tuple[tuple[Node, ...], bool]:
+    # Bare numbers among the inputs -> what the primitive really gets, and whether its result is bare too.
+    # Numbers known only when run are computed with as NumPy scalars, for IEEE's sake (1 / 0.0 is inf, no exception), and
+    # become bare again (`float(x)`) where they meet an array.
+    if primitive is Primitive.table["bare"]:
+        return inputs, True
+    if not all(x.weak for x in inputs):
+        bare = Primitive.table["bare"]
+        return tuple([bare(x) if x.weak and x.primitive is not CONSTANT and x.primitive is not bare else x for x in inputs]), False
+    if all(x.primitive is CONSTANT for x in inputs):
+        return (constant(np.asarray(inputs[0].cached)), *inputs[1:]), False
+    return inputs, primitive.operator not in ("call", "subscript")  # x * 2 is bare, np.sin(x) is a NumPy scalar
+
+
+def _primitive_named(name: str) -> Primitive:
+    return Primitive.table[name]
 
 
 _NO_PARAMS: dict[str, Any] = {}
@@ -120,7 +148,7 @@ _context = _Context()
 _next_serial = itertools.count().__next__
 
 
-class Node:
+class Node(NodeMethods):
     """One vertex of the graph: a primitive applied to input nodes, with a static shape and dtype.
 
     `primitive`, `inputs`, `params` say what is computed; `shape` and `dtype` what comes out; `name`, `scope` and
@@ -197,12 +225,16 @@ def rebuild(node: Node, inputs: Sequence[Node]) -> Node:
     """The same operation on other inputs, under the same name, scope and line."""
     if all(new is old for new, old in zip(inputs, node.inputs, strict=True)):
         return node
-    same = all(
+    if all(
         new.shape == old.shape and new.dtype == old.dtype and new.weak == old.weak
         for new, old in zip(inputs, node.inputs, strict=True)
-    )
-    shape, dtype = (node.shape, node.dtype) if same else node.primitive.infer(*inputs, **node.params)
-    return Node(node.primitive, tuple(inputs), node.params, shape, dtype, like=node)
+    ):
+        return Node(node.primitive, tuple(inputs), node.params, node.shape, node.dtype, node.weak, like=node)
+    if node.primitive.name == "bare" and (not inputs[0].weak or inputs[0].primitive is CONSTANT):
+        return inputs[0]
+    again = node.primitive(*inputs, **node.params)
+    again.name, again.scope, again.origin, again.cotangent_of = node.name, node.scope, node.origin, node.cotangent_of
+    return again
 
 
 class scope:
@@ -315,14 +347,18 @@ def constant(value: Any, name: str | None = None, dtype: Any = None) -> Any:
     return Node(CONSTANT, (), _NO_PARAMS, array.shape, array.dtype, name=name, cached=array)
 
 
-def as_node(value: Any) -> Node:
-    """A node as it is; a bare Python number as a weak constant; an array (copied) as a constant."""
+def as_node(value: Any, operation: str = "constant") -> Node:
+    """A node as it is; a bare Python number as a weak constant; an array (copied) as a constant.
+
+    `operation` is what errors name: who asked for a node.
+    """
     if isinstance(value, Node):
         return value
     kind = type(value)
     if kind in _PYTHON_DTYPES:
         return Node(CONSTANT, (), _NO_PARAMS, (), _PYTHON_DTYPES[kind], weak=True, cached=value)
-    return constant(_as_array(value, "constant"))
+    array = _as_array(value, operation)
+    return Node(CONSTANT, (), _NO_PARAMS, array.shape, array.dtype, cached=array)
 
 
 def _as_array(value: Any, what: str, dtype: Any = None) -> np.ndarray[Any, Any]:
@@ -355,7 +391,7 @@ def _check_dtype(dtype: np.dtype[Any], what: str, value: Any = None) -> np.dtype
         problem, instead = f"an array of objects has no derivative (dtype object{kind})", "an array of floats or integers"
     else:
         problem, instead = f"dtype {dtype} is not supported", "floats, integers or booleans"
-    raise DtypeError(explain(what, problem, instead=instead))
+    raise DtypeError(explain(what, problem, [value] if hasattr(value, "dtype") else [], instead))
 
 
 # --------------------------------------------------------------------------------------------------------- walks
@@ -408,7 +444,7 @@ def free_symbols(outputs: Iterable[Node]) -> list[Node]:
 # --------------------------------------------------------------------------------------------------------- graph
 
 
-class Graph:
+class Graph(GraphMethods):
     """Inputs, outputs, and all nodes between, in topological order; what `trace` returns. Immutable.
 
     `inputs` are symbols, `outputs` nodes; `in_structure` and `out_structure` are the pytrees they came from.
@@ -494,7 +530,7 @@ class Graph:
         position = {node: i for i, node in enumerate(self.nodes)}
         records = [
             (n.primitive, tuple(position[x] for x in n.inputs), n.params, n.shape, n.dtype, n.weak, n.name, n.scope,
-             n.origin, n.cached if n.primitive is CONSTANT else None, position.get(n.cotangent_of or n, i))
+             n.origin, n.cached if n.primitive is CONSTANT else None, i if n.cotangent_of is None else position.get(n.cotangent_of, i))
             for i, n in enumerate(self.nodes)
         ]  # fmt: skip
         ends = ([position[n] for n in self.inputs], [position[n] for n in self.outputs])

@@ -48,7 +48,7 @@ class Source:
 
     def __call__(self, *arrays: Any) -> tuple[Any, ...]:
         """Run the function on one array an input; a tuple comes back, one array an output."""
-        inputs = [float(a) if weak else np.asarray(a) for a, weak in zip(arrays, self.weak, strict=True)]
+        inputs = [np.float64(a) if weak else np.asarray(a) for a, weak in zip(arrays, self.weak, strict=True)]
         result: tuple[Any, ...] = self.function(*inputs, **self.constants)
         return result
 
@@ -231,7 +231,7 @@ class _Writer:
 
     def constant(self, node: Node, uses: int, indent: str) -> None:
         value = node.cached
-        if node.weak:
+        if node.weak:  # written as it is, wherever it stands
             text = literal(value)
             self.texts[node] = _Text(text, PRECEDENCE["unary" if text.startswith("-") else "call"], ())
         elif is_uniform(value) or (value.size <= LITERAL_SIZE and not (node.name and value.ndim)):

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError, explain
-from ..graph import Node, Primitive, as_node
+from ..graph import Node, Primitive, _contains_node, as_node
 from .shape_rules import broadcast_shapes, elementwise, promote, reduced_shape, same
 from .text import Cut, full_literal, literal, subscript
 
 __all__ = [
-    "absorb", "absorbed", "broadcast_to", "cast", "cumsum", "full", "gather", "index", "join", "pick", "place", "reshape",
-    "scatter_add", "stack", "stop_gradient", "strong", "sum", "transpose", "where", "zeros_like",
+    "absorb", "absorbed", "bare", "broadcast_to", "cast", "cumsum", "full", "gather", "index", "join", "operand", "pick", "place",
+    "reshape", "scatter_add", "stack", "stop_gradient", "strong", "sum", "transpose", "where", "zeros_like",
 ]  # fmt: skip
 
 ALL = Cut(None, None, None)
@@ -255,6 +255,9 @@ cast = Primitive(
     view=True,
 )  # fmt: skip
 
+# A number computed from bare ones alone, where it meets an array: bare itself, so that the array decides the dtype.
+bare = Primitive("bare", "float({0})", same, [lambda ct, y, x: ct])
+
 stop_gradient = Primitive("stop_gradient", "{0}", same, [None], view=True)
 
 # One result of a node that has several; `loop.py` says what it is a tuple of.
@@ -265,7 +268,14 @@ pick = Primitive(
 )  # fmt: skip
 
 
-def strong(value: Any) -> Node:
+def operand(value: Any, operation: str = "array") -> Node:
+    """Whatever NumPy takes for an array, as a node: a list that holds nodes is stacked, a bare number stays weak."""
+    if isinstance(value, (list, tuple)) and _contains_node(value):
+        return stack(*[strong(item, operation) for item in value], axis=0)
+    return as_node(value, operation)
+
+
+def strong(value: Any, operation: str = "array") -> Node:
     """An array, a list or a number as a node whose dtype counts in promotion: a bare 0.5 as float64."""
-    node = as_node(value)
+    node = operand(value, operation)
     return cast(node, dtype=node.dtype) if node.weak else node
