@@ -1,6 +1,7 @@
 """minigrad"""
 from .errors import *
-from .graph import Graph, Node, constant, symbol, scope
+from .graph import Graph
+from .nodes import Node, constant, symbol, scope
 from .pytree import tree_map, tree_leaves
 from .reverse import gradients, edges
 from .loop import scan

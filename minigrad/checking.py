@@ -19,7 +19,8 @@ import numpy as np
 from .errors import DtypeError, GradientCheckError, GradientError, explain
 from .evaluation import Plan
 from .forward import push
-from .graph import Graph, Node, constant
+from .graph import Graph
+from .nodes import Node, constant
 from .primitives.structure import zeros_like
 from .reverse import accumulate
 from .rewrites import merge_loops

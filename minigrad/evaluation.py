@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from .errors import FeedError, FreeSymbolError, NonFiniteError, explain
-from .graph import SYMBOL, Graph, Loop, Node, _as_array, as_node, free_symbols, topological
+from .graph import Graph, Loop, free_symbols, topological
+from .nodes import SYMBOL, Node, own_array, as_node
 from .primitives.text import function
 from .pytree import flatten
 
@@ -154,7 +155,7 @@ def fitting(symbol: Node, value: Any) -> Any:
     kind = symbol.dtype.kind
     if (type(value) is float and kind == "f") or (type(value) is int and kind in "fiu"):
         return np.float64(value) if symbol.weak else np.asarray(value, dtype=symbol.dtype)
-    array = np.asarray(value) if isinstance(value, Node) else _as_array(value, f"the value of {symbol.label}")
+    array = np.asarray(value) if isinstance(value, Node) else own_array(value, f"the value of {symbol.label}")
     if array.shape != symbol.shape:
         problem = f"{symbol.label} has shape {symbol.shape}, the value fed to it {array.shape}"
         raise FeedError(explain("evaluate", problem, [symbol], "np.broadcast_to(array, shape), if that is meant"))

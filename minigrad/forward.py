@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .graph import SYMBOL, Node, depending_on, made_for
+from .graph import depending_on
+from .nodes import SYMBOL, Node, made_for
 from .primitives.structure import pick
 from .reverse import accumulate, fit
 

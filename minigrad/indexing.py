@@ -3,147 +3,193 @@
     x[0], x[1:3], x[..., ::2], x[None]     basic: integers, slices, `...`, `None`
     x[i], x[:, i, j], x[[0, 2, 0]]         integer arrays and nodes; a repeated index adds its cotangents up
     x[mask]                                booleans, which must be constants: they decide the shape of the result
+
+Every entry of the index is checked against the axis that it is for, as far as its value is known. An index that is
+computed is checked by NumPy when it runs.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import operator
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .errors import IndexingError, ShapeError, explain
-from .graph import CONSTANT, Node, as_node
-from .primitives.structure import ALL, Cut, gather, index, reshape, stack
+from .errors import DtypeError, IndexingError, ShapeError, explain
+from .nodes import CONSTANT, Node, as_node
+from .primitives.structure import ALL, gather, index, operand, reshape, stack
+from .primitives.text import Cut
 
 __all__ = ["take_index"]
 
 
+class _Switch(NamedTuple):
+    """A 0-d boolean in an index: a new axis of which its one entry is taken (True) or nothing (False)."""
+
+    positions: Node
+
+
 def take_index(x: Node, key: Any) -> Node:
-    """`x[key]`, as NumPy has it. Indexing a stack by a constant integer gives the operand itself."""
-    parts = _complete(x, list(key) if isinstance(key, tuple) else [key])
+    """`x[key]`, as NumPy has it. Indexing a stack by a constant integer gives the operand itself.
+
+    Raises IndexingError for an index that `x` does not have, or that is none.
+    """
+    parts = _complete(x, key if isinstance(key, tuple) else (key,))
     if not parts:
         return x
-    if any(isinstance(part, Node) for part in parts):
+    if any(isinstance(part, (Node, _Switch)) for part in parts):
         return _advanced(x, parts)
-    if x.primitive is stack and x.params["axis"] == 0 and isinstance(parts[0], int):
-        item = x.inputs[parts[0]]
-        if item.dtype == x.dtype and not item.weak:
-            return take_index(item, tuple(parts[1:]))
-    return _basic(x, parts)
+    item = _item_of_stack(x, parts)
+    if item is not None:
+        return take_index(*item)
+    taken = index(x, index=tuple([part for part in parts if part is not None]))
+    return _with_new_axes(taken, parts) if any(part is None for part in parts) else taken
 
 
-def _complete(x: Node, key: list[Any]) -> list[Any]:
-    # every entry an int that is 0 or more, a Cut, None, or an integer node; `...` and booleans written out
-    parts: list[Any] = []
-    for part in key:
-        parts += _converted(x, part)
-    dots = [i for i, part in enumerate(parts) if part is Ellipsis]
+# --------------------------------------------------------------------------------------------- reading the index
+
+
+def _complete(x: Node, key: Sequence[Any]) -> list[Any]:
+    # one entry for each axis of x but the last ones that are taken whole: an int that is 0 or more, a Cut or an integer
+    # node; and between them None and switches
+    converted = [_converted(x, part) for part in key]
+    used = sum([part.ndim if isinstance(part, np.ndarray) else _uses_axis(part) for part in converted])
+    dots = [i for i, part in enumerate(converted) if part is Ellipsis]
     if len(dots) > 1:
         raise IndexingError(explain("indexing", "an index can have one `...`, this one has more", [x]))
-    used = len([part for part in parts if part is not None and part is not Ellipsis])
     if used > len(x.shape):
         raise IndexingError(explain("indexing", f"{used} indices for {len(x.shape)} dimensions", [x]))
-    missing = [ALL] * (len(x.shape) - used)
-    parts = parts[: dots[0]] + missing + parts[dots[0] + 1 :] if dots else parts
+    if dots:
+        converted[dots[0] : dots[0] + 1] = [ALL] * (len(x.shape) - used)
+    parts: list[Any] = []
     axis = 0
-    for i, part in enumerate(parts):
-        if part is None:
-            continue
-        size = x.shape[axis]
-        if isinstance(part, int):
-            if not -size <= part < size:
-                problem = f"index {part} is out of bounds for axis {axis} with size {size}"
-                raise IndexingError(explain("indexing", problem, [x]))
-            parts[i] = part % size
-        elif isinstance(part, Node) and part.primitive is CONSTANT:
-            _check_bounds(x, part, axis)
-        axis += 1
-    while parts and parts[-1] == ALL and not isinstance(parts[-1], Node):
+    for part in converted:
+        if isinstance(part, np.ndarray):
+            parts += _positions(x, part, axis)
+            axis += part.ndim
+        else:
+            parts.append(_checked(x, part, axis))
+            axis += _uses_axis(part)
+    while parts and isinstance(parts[-1], Cut) and parts[-1] == ALL:
         parts.pop()
     return parts
 
 
-def _converted(x: Node, part: Any) -> list[Any]:
+def _uses_axis(part: Any) -> int:
+    return 0 if part is None or part is Ellipsis else 1
+
+
+def _converted(x: Node, part: Any) -> Any:
+    # as it is written -> an int, a Cut, None, Ellipsis, an integer node, or an array of booleans
     if part is None or part is Ellipsis:
-        return [part]
+        return part
     if isinstance(part, slice):
-        try:
-            return [Cut(*[None if v is None else v.__index__() for v in (part.start, part.stop, part.step)])]
-        except AttributeError:
-            problem = f"slice indices are integers or None, got {part}"
-            raise IndexingError(explain("indexing", problem, [x], "integers; a slice's bounds are part of the shape")) from None
-    if isinstance(part, (bool, np.bool_)):
-        return _from_mask(x, np.asarray(part))
-    if isinstance(part, (int, np.integer)):
-        return [int(part)]
-    if isinstance(part, (list, tuple)) and len(part) == 0:
-        part = np.zeros(0, dtype=np.int64)
-    node = as_node(part)
+        return Cut(*[_bound(x, value) for value in (part.start, part.stop, part.step)])
+    if isinstance(part, (int, np.integer)) and not isinstance(part, bool):
+        return int(part)
+    try:
+        node = operand(part, "indexing")
+    except DtypeError as error:
+        raise IndexingError(str(error)) from None
+    if isinstance(part, (list, tuple)) and 0 in node.shape:
+        node = as_node(np.zeros(node.shape, dtype=np.int64))  # to NumPy an empty list is float64, but a fine index
     if node.dtype.kind == "b":
         if node.primitive is not CONSTANT:
             problem = "a boolean index that is computed has no fixed number of results"
-            raise IndexingError(explain("indexing", problem, [x, node], "mg.where(mask, x, 0), or a mask that is an array"))
-        return _from_mask(x, np.asarray(node.cached))
+            instead = "mg.where(mask, x, 0), or a mask that is an array"
+            raise IndexingError(explain("indexing", problem, [x, node], instead))
+        return np.asarray(node.cached)
     if node.dtype.kind not in "iu":
         problem = f"an index is an integer or boolean, got {node.dtype}"
         raise IndexingError(explain("indexing", problem, [x, node], "index.astype('int64')"))
-    if node.primitive is CONSTANT and node.shape == () and not node.name:
-        return [int(np.asarray(node.cached))]
-    return [node]
+    return int(node.cached) if node.primitive is CONSTANT and node.shape == () else node
 
 
-def _from_mask(x: Node, mask: np.ndarray[Any, Any]) -> list[Any]:
+def _bound(x: Node, value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, Node) and value.primitive is not CONSTANT:
+        problem = "a slice has constant bounds, since they decide the shape of the result"
+        instead = "x[start + np.arange(length)], where start may be any node"
+        raise IndexingError(explain("indexing", problem, [x, value], instead))
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise IndexingError(explain("indexing", f"a slice's bounds are integers or None, got {value!r}", [x])) from None
+
+
+def _checked(x: Node, part: Any, axis: int) -> Any:
+    # an index within the bounds of its axis, as far as that is known
+    if isinstance(part, int):
+        size = x.shape[axis]
+        if not -size <= part < size:
+            problem = f"index {part} is out of bounds for axis {axis} with size {size}"
+            raise IndexingError(explain("indexing", problem, [x]))
+        return part % size
+    if isinstance(part, Node) and part.primitive is CONSTANT and part.cached.size:
+        for extreme in (int(part.cached.min()), int(part.cached.max())):
+            _checked(x, extreme, axis)
+    if isinstance(part, Cut) and part.step == 0:
+        raise ShapeError(explain("indexing", "the step of a slice is not 0", [x]))
+    return part
+
+
+def _positions(x: Node, mask: np.ndarray[Any, Any], axis: int) -> list[Any]:
+    # a mask as the positions of its True entries, an index for each of its axes
     if mask.ndim == 0:
-        if mask:
-            return [None]
-        raise IndexingError(explain("indexing", "x[False] selects nothing", [x], "x[None][:0]"))
-    if mask.ndim > len(x.shape):
-        raise IndexingError(explain("indexing", f"the mask has {mask.ndim} axes, the operand {len(x.shape)}", [x]))
+        return [_Switch(as_node(np.zeros(int(mask), dtype=np.int64)))]
+    meant = x.shape[axis : axis + mask.ndim]
+    if mask.shape != meant:
+        problem = f"a mask of shape {mask.shape} stands for axes of shape {meant}"
+        raise IndexingError(explain("indexing", problem, [x], "a mask of the shape of the axes that it is for"))
     return [as_node(positions) for positions in np.nonzero(mask)]
 
 
-def _check_bounds(x: Node, part: Node, axis: int) -> None:
-    positions, size = np.asarray(part.cached), x.shape[axis]
-    if positions.size and (positions.min() < -size or positions.max() >= size):
-        worst = int(positions.max() if positions.max() >= size else positions.min())
-        raise IndexingError(explain("indexing", f"index {worst} is out of bounds for axis {axis} with size {size}", [x]))
+# ----------------------------------------------------------------------------------------------- making the nodes
 
 
-def _basic(x: Node, parts: list[Any]) -> Node:
-    taken = index(x, index=tuple(part for part in parts if part is not None))
-    if not any(part is None for part in parts):
-        return taken
-    return _with_new_axes(taken, parts)
-
-
-def _with_new_axes(taken: Node, parts: list[Any]) -> Node:
-    # `taken` has an axis for every Cut; put length-1 axes where None stands
-    sizes, shape = iter(taken.shape), []
-    for part in parts:
+def _item_of_stack(x: Node, parts: Sequence[Any]) -> tuple[Node, tuple[Any, ...]] | None:
+    # the operand of a stack, or of a slice of one, that a constant picks out, and what is left of the index
+    for axis, part in enumerate(parts):
         if part is None:
-            shape.append(1)
-        elif not isinstance(part, int):
-            shape.append(next(sizes))
+            return None
+        if isinstance(part, int):
+            source, position = x, part
+            while source.primitive is index and source.params["index"][:axis] == (ALL,) * axis:
+                cuts = source.params["index"][axis:]
+                if len(cuts) != 1 or not isinstance(cuts[0], Cut):
+                    break
+                source = source.inputs[0]
+                position = range(source.shape[axis])[slice(*cuts[0])][position]
+            if source.primitive is stack and source.params["axis"] == axis:
+                item = source.inputs[position]
+                same = item.dtype == x.dtype and not item.weak
+                return (item, (*parts[:axis], *parts[axis + 1 :])) if same else None
+    return None
+
+
+def _with_new_axes(taken: Node, parts: Sequence[Any]) -> Node:
+    # `taken` has an axis for every Cut; put length-1 axes where None stands
+    sizes = iter(taken.shape)
+    shape = [1 if part is None else next(sizes) for part in parts if not isinstance(part, int)]
     return reshape(taken, shape=(*shape, *sizes))
 
 
-def _advanced(x: Node, parts: list[Any]) -> Node:
-    # None becomes a length-1 axis first; integers count as index arrays, as in NumPy
-    sizes, shape = iter(x.shape), []
-    for part in parts:
-        shape.append(1 if part is None else next(sizes))
-    widened = (*shape, *sizes)
-    x = x if widened == x.shape else reshape(x, shape=widened)
+def _advanced(x: Node, parts: Sequence[Any]) -> Node:
+    # None and switches become axes of length 1 first; integers count as index arrays, as in NumPy
+    sizes = iter(x.shape)
+    widened = [1 if part is None or isinstance(part, _Switch) else next(sizes) for part in parts]
+    widened += sizes
+    x = x if len(widened) == len(x.shape) else reshape(x, shape=tuple(widened))
     indices: list[Node] = []
     pattern: list[Any] = []
     for part in parts:
-        if part is None:
-            pattern.append(ALL)
-        elif isinstance(part, Cut):
-            pattern.append(part)
-        else:
-            indices.append(part if isinstance(part, Node) else as_node(np.asarray(part)))
+        if isinstance(part, (Node, _Switch)):
+            indices.append(part.positions if isinstance(part, _Switch) else part)
             pattern.append(str(len(indices)))
+        else:
+            pattern.append(ALL if part is None else part)
     try:
         return gather(x, *indices, pattern=tuple(pattern))
     except ShapeError as error:

@@ -15,9 +15,8 @@ from typing import Any
 
 from .errors import ShapeError, StructureError, explain
 from .forward import push
-from .graph import (
-    CONSTANT, SYMBOL, Graph, Loop, Node, Primitive, as_node, depending_on, scope, substitute, symbol, topological, tracing,
-)  # fmt: skip
+from .graph import Graph, Loop, depending_on, substitute, topological
+from .nodes import CONSTANT, SYMBOL, Node, Primitive, as_node, scope, symbol, tracing
 from .primitives.structure import full, pick, zeros_like
 from .pytree import Structure, flatten_with_paths
 from .reverse import accumulate, cast_to

@@ -16,7 +16,8 @@ import numpy as np
 from . import drawing, numpy_api
 from .errors import FreeSymbolError, ImmutableError, MinigradError, explain
 from .evaluation import fitting, run_graph, value_of
-from .graph import SYMBOL, Graph, Node, free_symbols
+from .graph import Graph, free_symbols
+from .nodes import SYMBOL, Node
 from .indexing import take_index
 from .primitives import elementwise, linear_algebra
 from .pytree import flatten
@@ -122,6 +123,10 @@ def _len(self: Node) -> int:
 
 def _iter(self: Node) -> Iterator[Node]:
     return (take_index(self, i) for i in range(_len(self)))
+
+
+def _unpickle_node(graph: Graph) -> Node:
+    return graph.outputs[0]
 
 
 def _setitem(self: Node, key: Any, value: Any) -> None:
@@ -230,6 +235,7 @@ NODE_METHODS: dict[str, Any] = {
     "__array__": _array,
     "__array_ufunc__": _array_ufunc,
     "__array_function__": _array_function,
+    "__reduce__": lambda self: (_unpickle_node, (Graph([], [self]),)),
     "_repr_mimebundle_": _mime_bundle,
     "item": _item,
     "tolist": lambda self: np.asarray(value_of(self)).tolist(),

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from .errors import DtypeError, GradientError, ShapeError, explain
-from .graph import Node, Primitive, as_node, depending_on, made_for, topological
+from .graph import depending_on, topological
+from .nodes import Node, Primitive, as_node, made_for
 from .primitives import structure
 from .primitives.structure import absorb, cast, full, pick, reshape, zeros_like
 from .primitives.structure import sum as sum_over

@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 
 from .errors import FreeSymbolError
-from .graph import CONSTANT, SYMBOL, Graph, Loop, Node, topological
+from .graph import Graph, Loop, topological
+from .nodes import CONSTANT, SYMBOL, Node
 from .primitives import helpers
 from .primitives.structure import pick, transpose
 from .primitives.text import OPERANDS, PRECEDENCE, array_literal, is_uniform, literal, render

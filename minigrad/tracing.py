@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .graph import Graph, Node, as_node, symbol, tracing, weak_symbol
+from .graph import Graph
+from .nodes import Node, as_node, symbol, tracing, weak_symbol
 from .numpy_api import products
 from .pytree import Structure, flatten_with_paths
 

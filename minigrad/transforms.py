@@ -21,7 +21,8 @@ import numpy as np
 from .errors import DtypeError, GradientError, ShapeError, StructureError, explain
 from .evaluation import run_graph
 from .forward import push
-from .graph import Graph, Node, as_node, depending_on, free_symbols, substitute, symbol
+from .graph import Graph, depending_on, free_symbols, substitute
+from .nodes import Node, as_node, symbol
 from .loop import run_loop
 from .primitives.structure import cast, full, reshape, zeros_like
 from .pytree import Structure, flatten, flatten_with_paths

@@ -159,7 +159,7 @@ class Stateful:
         if not callable(cell) or not hasattr(cell, "initial_state"):
             raise TypeError(mg.errors.explain("Stateful", f"{type(cell).__name__} is no cell", instead="rnn.LSTMCell.init(...)"))
         self.cell, self.head, self.state = cell, head, state
-        self._made_in = mg.graph.tracing.current()
+        self._made_in = mg.nodes.tracing.current()
         self._compiled = mg.compile(_one_step)
 
     def reset(self) -> None:
@@ -168,7 +168,7 @@ class Stateful:
 
     def step(self, x: Array) -> Any:
         """Take one step from `self.state`, keep the new state, and return the output, through the head if there is one."""
-        if mg.graph.tracing.current() is not self._made_in:
+        if mg.nodes.tracing.current() is not self._made_in:
             problem = "this net was made outside the function that is being traced, and its state would leak out of it"
             instead = "make the net inside the function: net = rnn.Stateful(cell, head)"
             raise mg.errors.MinigradError(mg.errors.explain("Stateful.step", problem, [x], instead))

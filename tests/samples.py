@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.graph import Node, Primitive, constant
+from minigrad.nodes import Node, Primitive, constant
 from minigrad.primitives.structure import ALL, Cut
 
 Array = np.ndarray[Any, Any]

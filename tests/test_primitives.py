@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.evaluation import Plan
-from minigrad.graph import Node, Primitive, constant, symbol
+from minigrad.nodes import Node, Primitive, constant, symbol
 from minigrad.primitives.text import function
 
 from .differences import complex_step, directional, pulled_back

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DtypeError, ShapeError, explain
-from ..graph import Node
+from ..nodes import Node
 from ..indexing import take_index
 from ..primitives import elementwise, reductions, structure
 from ..primitives.shape_rules import normalize_axes, normalize_axis

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ShapeError, explain
-from ..graph import Node
+from ..nodes import Node
 from ..indexing import take_index
 from ..primitives import elementwise, linear_algebra, reductions, structure
 from ..primitives.shape_rules import normalize_axes, normalize_axis

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import AxisError, ShapeError, explain
-from ..graph import Node
+from ..nodes import Node
 from ..indexing import take_index
 from ..primitives import structure
 from ..primitives.shape_rules import broadcast_shapes, normalize_axes, normalize_axis

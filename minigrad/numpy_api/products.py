@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError, explain
-from ..graph import Node
+from ..nodes import Node
 from ..indexing import take_index
 from ..primitives import elementwise, linear_algebra, structure
 from ..primitives.shape_rules import normalize_axes, normalize_axis

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import CONSTANT, Node
+from ..nodes import CONSTANT, Node
 from .shape_rules import elementwise
 from .structure import where, zeros_like
 
@@ -157,6 +157,22 @@ copysign = elementwise(
     lambda ct, y, a, b: ct * sign(a) * copysign(1.0, b),
     lambda ct, y, a, b: zeros_like(ct),
     bounded=True,
+)  # fmt: skip
+
+
+# A step of one unit in the last place: as smooth as x itself.
+nextafter = elementwise(
+    "nextafter", "np.nextafter({0}, {1})",
+    lambda ct, y, a, b: ct,
+    lambda ct, y, a, b: zeros_like(ct),
+    bounded=True,
+)  # fmt: skip
+
+heaviside = elementwise(
+    "heaviside", "np.heaviside({0}, {1})",
+    lambda ct, y, a, b: zeros_like(ct),
+    lambda ct, y, a, b: where(a == 0, ct, 0),
+    selects=True,
 )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ def logsumexp(x: Array, axis: Any) -> Array:
     """log(sum(exp(x))) along axis, kept as length 1; -inf where all are -inf."""
     top = np.max(x, axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, 0)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         return np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
 
 
@@ -33,6 +33,14 @@ def softmax(x: Array, axis: Any) -> Array:
     weights = np.exp(x - np.where(top == -np.inf, 0, top))
     total = np.sum(weights, axis=axis, keepdims=True)
     return weights / np.where(total == 0, 1, total)
+
+
+def log_softmax(x: Array, axis: Any) -> Array:
+    """x - log(sum(exp(x))) along axis, precise where softmax is about 0 or 1; -inf where all are -inf."""
+    top = np.max(x, axis=axis, keepdims=True)
+    x = x - np.where(top == -np.inf, 0, top)
+    total = np.sum(np.exp(x), axis=axis, keepdims=True)
+    return x - np.log(np.where(total == 0, 1, total))
 
 
 def absorb(share: Array, cotangent: Array) -> Array:
@@ -72,8 +80,10 @@ def linear_recurrence(a: Array, b: Array, axis: int) -> Array:
 
 
 def order_statistic(x: Array, k: int, axis: int) -> Array:
-    """The k-th smallest along axis, kept as length 1."""
-    return np.take(np.partition(x, k, axis=axis), [k], axis=axis)
+    """The k-th smallest along axis, kept as length 1; NaN where there is one."""
+    ordered = np.partition(x, [k, -1], axis=axis)
+    largest = np.take(ordered, [-1], axis=axis)  # a NaN counts as the largest
+    return np.where(largest == largest, np.take(ordered, [k], axis=axis), largest)
 
 
 def sinc_derivative(x: Array, order: int) -> Array:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DtypeError, ShapeError, explain
-from ..graph import Node, Primitive
+from ..nodes import Node, Primitive
 from .elementwise import absolute, sign
 from .shape_rules import promote, reduced_shape
 from .structure import _reduction_text, broadcast_to, reshape, spread, sum, transpose, where, zeros_like

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError, explain
-from ..graph import Node, Primitive
+from ..nodes import Node, Primitive
+from .elementwise import exp
 from .shape_rules import reduced_shape
 from .structure import ALL, _infer_sum, _reduction_text, cast, full, index, join, spread, sum, where
 from .text import Cut
@@ -135,6 +136,11 @@ logsumexp = Primitive(
 softmax = Primitive(
     "softmax", "softmax({0}, {axis})", lambda x, *, axis: (x.shape, _float_dtype(x)),
     [lambda ct, y, x, *, axis: y * (ct - sum(ct * y, axis=axis, keepdims=True))],
+)  # fmt: skip
+
+log_softmax = Primitive(
+    "log_softmax", "log_softmax({0}, {axis})", lambda x, *, axis: (x.shape, _float_dtype(x)),
+    [lambda ct, y, x, *, axis: ct - exp(y) * sum(ct, axis=axis, keepdims=True)],
 )  # fmt: skip
 
 # ---------------------------------------------------------------------------------- order, truth: no derivative

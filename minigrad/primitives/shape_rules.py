@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import AxisError, DtypeError, ShapeError, explain
-from ..graph import Node, Primitive
+from ..nodes import Node, Primitive
 from .text import function
 
 __all__ = ["broadcast_shapes", "elementwise", "normalize_axes", "normalize_axis", "promote", "reduced_shape", "same"]

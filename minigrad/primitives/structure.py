@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError, explain
-from ..graph import Node, Primitive, _contains_node, as_node
+from ..nodes import Node, Primitive, contains_node, as_node
 from .shape_rules import broadcast_shapes, elementwise, promote, reduced_shape, same
 from .text import Cut, full_literal, literal, subscript
 
@@ -159,12 +159,12 @@ place = Primitive(
 
 
 # ------------------------------------------------------------------------------------------ gather and scatter_add
-# pattern: a tuple of Cuts and of operand positions as strings, "1" for the first index array; NumPy's rules decide
-# where the gathered axes go.
+# pattern: a tuple of Cuts, of integers, and of operand positions as strings, "1" for the first index array; NumPy's
+# rules decide where the gathered axes go.
 
 
 def _gathered_shape(shape: tuple[int, ...], indices: Sequence[Node], pattern: tuple[Any, ...]) -> tuple[int, ...]:
-    picked = [i for i, part in enumerate(pattern) if isinstance(part, str)]
+    picked = [i for i, part in enumerate(pattern) if not isinstance(part, Cut)]
     block = broadcast_shapes("indexing", indices)
     rest = [len(range(*slice(*p).indices(n))) for p, n in zip(pattern, shape, strict=False) if isinstance(p, Cut)]
     rest += shape[len(pattern) :]
@@ -178,7 +178,7 @@ gather = Primitive(
     lambda x, *indices, pattern: (_gathered_shape(x.shape, indices, pattern), x.dtype),
     lambda i: None if i else lambda ct, y, x, *indices, pattern:
         scatter_add(ct, *indices, shape=x.shape, pattern=pattern),
-    operator="subscript",
+    operator="subscript", view=True,  # by NumPy's integers: those are basic indices
 )  # fmt: skip
 
 scatter_add = Primitive(
@@ -270,7 +270,7 @@ pick = Primitive(
 
 def operand(value: Any, operation: str = "array") -> Node:
     """Whatever NumPy takes for an array, as a node: a list that holds nodes is stacked, a bare number stays weak."""
-    if isinstance(value, (list, tuple)) and _contains_node(value):
+    if isinstance(value, (list, tuple)) and contains_node(value):
         return stack(*[strong(item, operation) for item in value], axis=0)
     return as_node(value, operation)
 

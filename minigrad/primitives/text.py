@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..graph import Primitive
+from ..nodes import Primitive
 from . import helpers
 
 __all__ = ["PRECEDENCE", "Cut", "function", "literal", "render", "subscript"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..graph import Graph, Loop, Node, rebuild
+from ..graph import Graph, Loop, rebuild
+from ..nodes import Node
 from ..primitives.structure import pick
 
 __all__ = ["merge_loops"]

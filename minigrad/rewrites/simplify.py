@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..evaluation import evaluate
-from ..graph import CONSTANT, Graph, Loop, Node, as_node, rebuild
+from ..graph import Graph, Loop, rebuild
+from ..nodes import CONSTANT, Node, as_node
 from ..primitives import structure
 from ..primitives.elementwise import negative
 from ..primitives.structure import full, pick, reshape, transpose
