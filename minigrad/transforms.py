@@ -25,13 +25,14 @@ from .graph import Graph, depending_on, free_symbols, substitute
 from .nodes import Node, as_node, symbol
 from .loop import run_loop
 from .primitives.structure import cast, full, reshape, zeros_like
-from .pytree import Structure, flatten, flatten_with_paths
+from .primitives.structure import stop_gradient as stop
+from .pytree import Structure, flatten, flatten_with_paths, tree_map
 from .reverse import accumulate, cast_to
 from .rewrites import merge_loops
 from .source import Source, generate
 from .tracing import call_on_symbols, flatten_arguments, symbols_like
 
-__all__ = ["compile", "grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
+__all__ = ["compile", "grad", "hessian", "hvp", "jacobian", "jvp", "stop_gradient", "value_and_grad", "vjp"]
 
 Function = Callable[..., Any]
 
@@ -123,6 +124,16 @@ def _gradients(call: _Call, y: Node, chosen: Sequence[int], cotangents: Sequence
 
 
 # ------------------------------------------------------------------------------------------------------- gradients
+
+
+def stop_gradient(x: Any) -> Any:
+    """The same value, through which no derivative passes, in any mode; of a pytree, every leaf.
+
+    >>> import minigrad as mg
+    >>> float(mg.grad(lambda x: x * mg.stop_gradient(x))(3.0))
+    3.0
+    """
+    return tree_map(lambda leaf: stop(as_node(leaf)), x)
 
 
 def value_and_grad(fn: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Function:
