@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 else:  # their bodies live in higher rooms; methods.py binds them
     GraphMethods = object
 
-__all__ = ["Graph", "Loop", "depending_on", "free_symbols", "rebuild", "substitute", "topological"]
+__all__ = ["Graph", "Loop", "depending_on", "free_symbols", "matches", "rebuild", "substitute", "topological"]
 
 # --------------------------------------------------------------------------------------------------------- walks
 
@@ -159,7 +159,7 @@ class Graph(GraphMethods):
         found = []
         for node in self.nodes:
             path = node.scope.split("/") if node.scope else []
-            if _matches(path, parts) or _matches([*path, node.name or node.primitive.name], parts):
+            if matches(path, parts) or matches([*path, node.name or node.primitive.name], parts):
                 found.append(node)
         for graph in self.subgraphs():
             found += graph.find(pattern)
@@ -222,12 +222,13 @@ def _unpickle_graph(
     return Graph([nodes[i] for i in inputs], [nodes[i] for i in outputs], in_structure, out_structure)
 
 
-def _matches(path: Sequence[str], pattern: Sequence[str]) -> bool:
+def matches(path: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether a path of names fits a pattern, part by part, as `Graph.find` describes."""
     if not pattern:
         return not path
     if pattern[0] == "**":
-        return any(_matches(path[i:], pattern[1:]) for i in range(len(path) + 1))
-    return bool(path) and fnmatchcase(path[0], pattern[0]) and _matches(path[1:], pattern[1:])
+        return any(matches(path[i:], pattern[1:]) for i in range(len(path) + 1))
+    return bool(path) and fnmatchcase(path[0], pattern[0]) and matches(path[1:], pattern[1:])
 
 
 def _display_names(nodes: Iterable[Node]) -> dict[Node, str]:
