@@ -85,6 +85,7 @@ REFERENCES: dict[str, Callable[..., Array]] = {
     "join": lambda *xs, axis: np.concatenate(xs, axis),
     "linear_recurrence": _linear_recurrence,
     "log_abs_det": lambda a: np.log(np.abs(np.linalg.det(a))),
+    "log_softmax": lambda x, axis: x - _logsumexp(x, axis),
     "logsumexp": _logsumexp,
     "order_statistic": lambda x, k, axis: np.take(np.sort(x, axis), [k], axis),
     "p_norm": lambda x, axis, keepdims, ord: np.sum(np.abs(x) ** ord, axis, keepdims=keepdims) ** (1 / ord),
