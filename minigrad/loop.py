@@ -220,9 +220,9 @@ def _stand_in(node: Node) -> Node:
 
 
 def _frontier(outputs: Sequence[Node], mark: int) -> list[Node]:
-    # the nodes made up to `mark` that newer nodes use directly
+    # the nodes made up to `mark` that newer nodes use directly; of a loop among them, its results
     new = topological(outputs, newer_than=mark)
-    used = [x for node in new for x in node.inputs if x.serial <= mark]
+    used = [node if x.shape is None else x for node in new for x in node.inputs if x.serial <= mark]
     return list(dict.fromkeys([*used, *[node for node in outputs if node.serial <= mark]]))
 
 
