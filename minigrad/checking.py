@@ -29,6 +29,7 @@ from .tracing import call_on_symbols, flatten_arguments, symbols_like
 __all__ = ["GradientReport", "check_gradients"]
 
 Vector = np.ndarray[Any, np.dtype[np.float64]]
+Line = Callable[[float], tuple[Vector, Vector]]  # how far -> values there, and the size of what was added up for them
 
 
 class Comparison(NamedTuple):
@@ -130,7 +131,8 @@ def _raise_the_worst(found: Sequence[Comparison]) -> None:
     bad = [comparison for comparison in found if comparison.verdict != "right"]
     if not bad:
         return
-    worst = max(bad, key=lambda comparison: (comparison.verdict == "wrong", comparison.ratio))
+    # reverse mode goes first: it names an entry of the arguments, not of the results
+    worst = max(bad, key=lambda found: (found.verdict == "wrong", found.kind.endswith("(vjp)"), found.ratio))
     kin = [comparison for comparison in found if comparison.kind == worst.kind]
     count = sum(comparison.verdict != "right" for comparison in kin)
     says = {
@@ -261,7 +263,7 @@ def _by_reverse_mode(function: _Function, k: int, slope: float, weights: Vector,
     depend = terms(step * max(sizes)) != here  # what stays the same adds nothing to the sum, and no rounding either
     quotients = []
     for size in sizes:
-        quotients.append(_Quotient(line, step * size, function.eps))
+        quotients.append(_Quotient(line, step * size, function.eps, at=abs(function.point[k])))
         if quotients[-1].tells(slope, step):
             break
     best = min(quotients, key=lambda quotient: float(quotient.uncertainty[0]))
@@ -291,14 +293,16 @@ def _random_signs(rng: np.random.Generator, count: int) -> Vector:
 class _Quotient:
     """Difference quotients along a line, for each result: at a step, and at half of it."""
 
-    def __init__(self, line: Callable[[float], tuple[Vector, Vector]], step: float, eps: float) -> None:
+    def __init__(self, line: Line, step: float, eps: float, at: float = 1.0) -> None:
         here, ahead, behind, half_ahead, half_behind = [line(h) for h in (0.0, step, -step, step / 2, -step / 2)]
         self.step = step
         self.central = (ahead[0] - behind[0]) / (2 * step)
         self.halved = (half_ahead[0] - half_behind[0]) / step
         self.right, self.left = (ahead[0] - here[0]) / step, (here[0] - behind[0]) / step
         self.half_right, self.half_left = 2 * (half_ahead[0] - here[0]) / step, 2 * (here[0] - half_behind[0]) / step
-        self.noise = 8 * eps * np.maximum(ahead[1], behind[1]) / step
+        self.gap, self.half_gap = np.abs(self.right - self.left), np.abs(self.half_right - self.half_left)
+        # rounding, of the values and of the points that they are taken at
+        self.noise = 8 * eps * (np.maximum(ahead[1], behind[1]) + at * np.nan_to_num(self.half_gap, posinf=0.0)) / step
         change = np.abs(self.halved - self.central)
         self.uncertainty = np.where(np.isfinite(change), change + self.noise, np.inf)
 
@@ -314,7 +318,10 @@ class _Quotient:
         errors = np.abs(candidates - slope)
         best = np.argmin(np.where(np.isnan(errors), np.inf, errors), axis=0)
         expected = np.take_along_axis(candidates, best[None], axis=0)[0]
-        return expected, np.abs(expected - slope), tolerance * np.maximum(np.abs(slope), np.abs(expected)) + self.noise
+        size = np.maximum(np.where(np.isfinite(slope), np.abs(slope), 0.0), np.abs(expected))
+        # where the slope itself bends, as that of relu(x)² at 0, quotients approach it no faster than the step
+        unsettled = np.where(self.half_gap <= 0.75 * self.gap, np.abs(self.halved - self.central), 0.0)
+        return expected, np.abs(expected - slope), tolerance * size + self.noise + unsettled
 
     def judge(self, names: Sequence[str], slope: Vector, kind: str, tolerance: float) -> list[Comparison]:
         """Each slope beside its quotient. Errors up to the tolerance and the noise of rounding are right."""
@@ -335,6 +342,5 @@ class _Quotient:
     def kink(self, slope: Vector, allowed: Vector) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Where the slope lies between the one-sided quotients, and their gap does not halve with the step."""
         low, high = np.minimum(self.half_left, self.half_right), np.maximum(self.half_left, self.half_right)
-        gap, half_gap = np.abs(self.right - self.left), high - low
         between = (low - allowed <= slope) & (slope <= high + allowed)
-        return between & (half_gap > 0.75 * gap) & (half_gap > allowed)
+        return between & (self.half_gap > 0.75 * self.gap) & (self.half_gap > allowed)

@@ -154,8 +154,9 @@ def fitting(symbol: Node, value: Any) -> Any:
     """A value fed to a symbol, as an array of the symbol's shape and dtype; FeedError where it is not."""
     kind = symbol.dtype.kind
     if (type(value) is float and kind == "f") or (type(value) is int and kind in "fiu"):
-        return np.float64(value) if symbol.weak else np.asarray(value, dtype=symbol.dtype)
-    array = np.asarray(value) if isinstance(value, Node) else own_array(value, f"the value of {symbol.label}")
+        array = np.asarray(value, dtype=symbol.dtype)
+    else:
+        array = np.asarray(value) if isinstance(value, Node) else own_array(value, f"the value of {symbol.label}")
     if array.shape != symbol.shape:
         problem = f"{symbol.label} has shape {symbol.shape}, the value fed to it {array.shape}"
         raise FeedError(explain("evaluate", problem, [symbol], "np.broadcast_to(array, shape), if that is meant"))
