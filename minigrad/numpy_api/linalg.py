@@ -24,7 +24,7 @@ from ..primitives.shape_rules import normalize_axes, normalize_axis
 from ..primitives.structure import cast, strong
 from . import products
 from .manipulation import broadcast_to, concatenate, expand_dims, matrix_transpose
-from .products import matmul, tensordot, vecdot
+from .products import matmul, vecdot
 
 __all__ = [
     "EighResult", "SlogdetResult", "cholesky", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "matmul",
@@ -351,6 +351,16 @@ def outer(x1: Any, x2: Any, /) -> Node:
     if len(a.shape) != 1 or len(b.shape) != 1:
         raise ShapeError(explain("outer", f"takes vectors, got shapes {a.shape} and {b.shape}", [a, b], "mg.outer"))
     return products.outer(a, b)
+
+
+def tensordot(x1: Any, x2: Any, /, *, axes: int | Sequence[Any] = 2) -> Node:
+    """The sum of products over axes of `x1` and as many of `x2`, as `mg.tensordot`.
+
+    >>> import minigrad as mg
+    >>> mg.linalg.tensordot([[1, 2], [3, 4]], [[1, 1], [1, 1]]).item()
+    10
+    """
+    return products.tensordot(x1, x2, axes)
 
 
 def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Node:
