@@ -35,24 +35,31 @@ def take_index(x: Node, key: Any) -> Node:
 
     Raises IndexingError for an index that `x` does not have, or that is none.
     """
-    parts = _complete(x, key if isinstance(key, tuple) else (key,))
-    if not parts:
-        return x
+    return _taken(x, _complete(x, key if isinstance(key, tuple) else (key,)))
+
+
+def _taken(x: Node, parts: Sequence[Any]) -> Node:
+    while parts and isinstance(parts[-1], Cut) and parts[-1] == ALL:
+        parts = parts[:-1]
     if any(isinstance(part, (Node, _Switch)) for part in parts):
         return _advanced(x, parts)
+    parts = [part for part in parts if part is not Ellipsis]
+    if not parts:
+        return x
     item = _item_of_stack(x, parts)
     if item is not None:
-        return take_index(*item)
-    taken = index(x, index=tuple([part for part in parts if part is not None]))
-    return _with_new_axes(taken, parts) if any(part is None for part in parts) else taken
+        return _taken(*item)
+    basic = tuple([part for part in parts if part is not None])
+    taken = index(x, index=basic) if any(part != ALL for part in basic) else x
+    return _with_new_axes(taken, parts) if len(basic) < len(parts) else taken
 
 
 # --------------------------------------------------------------------------------------------- reading the index
 
 
 def _complete(x: Node, key: Sequence[Any]) -> list[Any]:
-    # one entry for each axis of x but the last ones that are taken whole: an int that is 0 or more, a Cut or an integer
-    # node; and between them None and switches
+    # one entry for each axis of x, from the first on: an int that is 0 or more, a Cut or an integer node; and between
+    # them None, switches, and `...` where it stands for no axis
     converted = [_converted(x, part) for part in key]
     used = sum([part.ndim if isinstance(part, np.ndarray) else _uses_axis(part) for part in converted])
     dots = [i for i, part in enumerate(converted) if part is Ellipsis]
@@ -61,19 +68,22 @@ def _complete(x: Node, key: Sequence[Any]) -> list[Any]:
     if used > len(x.shape):
         raise IndexingError(explain("indexing", f"{used} indices for {len(x.shape)} dimensions", [x]))
     if dots:
-        converted[dots[0] : dots[0] + 1] = [ALL] * (len(x.shape) - used)
+        converted[dots[0] : dots[0] + 1] = [ALL] * (len(x.shape) - used) or [Ellipsis]
     parts: list[Any] = []
-    axis = 0
+    axis, nothing = 0, any(_picks_nothing(part) for part in converted)
     for part in converted:
         if isinstance(part, np.ndarray):
             parts += _positions(x, part, axis)
             axis += part.ndim
         else:
-            parts.append(_checked(x, part, axis))
+            parts.append(part if nothing and isinstance(part, Node) else _checked(x, part, axis))
             axis += _uses_axis(part)
-    while parts and isinstance(parts[-1], Cut) and parts[-1] == ALL:
-        parts.pop()
     return parts
+
+
+def _picks_nothing(part: Any) -> bool:
+    # an empty index array; NumPy does not check other arrays then, since they are broadcast against it
+    return not part.any() if isinstance(part, np.ndarray) else isinstance(part, Node) and 0 in part.shape
 
 
 def _uses_axis(part: Any) -> int:
@@ -85,7 +95,10 @@ def _converted(x: Node, part: Any) -> Any:
     if part is None or part is Ellipsis:
         return part
     if isinstance(part, slice):
-        return Cut(*[_bound(x, value) for value in (part.start, part.stop, part.step)])
+        cut = Cut(*[_bound(x, value) for value in (part.start, part.stop, part.step)])
+        if cut.step == 0:
+            raise ShapeError(explain("indexing", "the step of a slice is not 0", [x]))
+        return cut
     if isinstance(part, (int, np.integer)) and not isinstance(part, bool):
         return int(part)
     try:
@@ -130,8 +143,6 @@ def _checked(x: Node, part: Any, axis: int) -> Any:
     if isinstance(part, Node) and part.primitive is CONSTANT and part.cached.size:
         for extreme in (int(part.cached.min()), int(part.cached.max())):
             _checked(x, extreme, axis)
-    if isinstance(part, Cut) and part.step == 0:
-        raise ShapeError(explain("indexing", "the step of a slice is not 0", [x]))
     return part
 
 
@@ -177,10 +188,13 @@ def _with_new_axes(taken: Node, parts: Sequence[Any]) -> Node:
 
 
 def _advanced(x: Node, parts: Sequence[Any]) -> Node:
-    # None and switches become axes of length 1 first; integers count as index arrays, as in NumPy
+    # None and switches become axes of length 1 first. Integers count as index arrays, as in NumPy, and `...` between
+    # two of them sets them apart, even where it stands for no axis.
     sizes = iter(x.shape)
-    widened = [1 if part is None or isinstance(part, _Switch) else next(sizes) for part in parts]
-    widened += sizes
+    picked = [i for i, part in enumerate(parts) if isinstance(part, (int, Node, _Switch))]
+    parts = [part for i, part in enumerate(parts) if part is not Ellipsis or picked[0] < i < picked[-1]]
+    single = [part is None or isinstance(part, _Switch) for part in parts if part is not Ellipsis]
+    widened = [1 if is_new else next(sizes) for is_new in single] + list(sizes)
     x = x if len(widened) == len(x.shape) else reshape(x, shape=tuple(widened))
     indices: list[Node] = []
     pattern: list[Any] = []
@@ -190,6 +204,8 @@ def _advanced(x: Node, parts: Sequence[Any]) -> Node:
             pattern.append(str(len(indices)))
         else:
             pattern.append(ALL if part is None else part)
+    if Ellipsis in pattern:  # is to stand for no axis
+        pattern += [ALL] * (len(widened) - len(single))
     try:
         return gather(x, *indices, pattern=tuple(pattern))
     except ShapeError as error:

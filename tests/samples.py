@@ -31,6 +31,7 @@ class Operand:
     draw: Callable[[np.random.Generator, Shape], Array]
     shape: Shape | None = None
     fixed: bool = False
+    narrow: bool = True  # may be drawn as float32
 
     def __call__(self, *shape: int) -> Operand:
         return dataclasses.replace(self, shape=shape)
@@ -108,8 +109,12 @@ class Case:
     def draw(self, seed: int = 0, dtype: Any = np.float64) -> list[Any]:
         """The operands: arrays, with floats in the given dtype, and literals as they are."""
         rng = np.random.default_rng([seed, *self.primitive.name.encode()])
-        drawn = [np.asarray(x.draw(rng, x.shape or ())) if isinstance(x, Operand) else x for x in self.operands]
-        return [x.astype(dtype) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x for x in drawn]
+        drawn: list[Any] = list(self.operands)
+        for i, operand in enumerate(self.operands):
+            if isinstance(operand, Operand):
+                x = np.asarray(operand.draw(rng, operand.shape or ()))
+                drawn[i] = x.astype(dtype) if x.dtype.kind == "f" and operand.narrow else x
+        return drawn
 
     @property
     def smooth(self) -> list[int]:
@@ -308,6 +313,9 @@ row("place", REAL(0), shape=(3,), index=(Cut(3, 3, None),), analytic=True)
 row("gather", REAL(4), integers(0, 3)(6), pattern=("1",), analytic=True)
 row("gather", REAL(4, 3), integers(-4, 3)(2, 2), pattern=("1",), analytic=True)
 row("gather", REAL(4, 3), integers(0, 3)(5), integers(0, 2)(5), pattern=("1", "2"), analytic=True)
+row("gather", REAL(4, 3, 2), integers(0, 2)(2), pattern=(3, "1"), analytic=True)
+row("gather", REAL(4, 3, 2), integers(0, 1)(2), pattern=(0, ALL, "1"), analytic=True)
+row("gather", REAL(2, 4, 3), integers(0, 3)(5), integers(0, 2)(5), pattern=(ALL, "1", ..., "2"), analytic=True)
 row("gather", REAL(2, 4, 3), integers(0, 3)(5, 1), integers(0, 2)(2), pattern=(ALL, "1", "2"), analytic=True)
 row("gather", REAL(3, 4, 3), integers(0, 2)(5), integers(0, 2)(5), pattern=("1", Cut(1, 3, None), "2"), analytic=True)
 row("gather", REAL(4, 3), integers(0, 3)(), pattern=("1",), analytic=True)
@@ -332,6 +340,7 @@ row("cast", REAL(2, 3), dtype=F64)
 row("cast", fixed(REAL)(3), dtype=I64)
 row("cast", SMALL(3), dtype=F64)
 row("cast", TRUTH(3), dtype=F32)
+row("bare", dataclasses.replace(REAL, narrow=False)())
 row("stop_gradient", fixed(REAL)(2, 3))
 row("stop_gradient", SMALL(2))
 

@@ -160,14 +160,15 @@ place = Primitive(
 
 # ------------------------------------------------------------------------------------------ gather and scatter_add
 # pattern: a tuple of Cuts, of integers, and of operand positions as strings, "1" for the first index array; NumPy's
-# rules decide where the gathered axes go.
+# rules decide where the gathered axes go. (An Ellipsis in it stands for no axis, but sets index arrays apart.)
 
 
 def _gathered_shape(shape: tuple[int, ...], indices: Sequence[Node], pattern: tuple[Any, ...]) -> tuple[int, ...]:
-    picked = [i for i, part in enumerate(pattern) if not isinstance(part, Cut)]
+    picked = [i for i, part in enumerate(pattern) if isinstance(part, (int, str))]
+    parts = [part for part in pattern if part is not Ellipsis]
     block = broadcast_shapes("indexing", indices)
-    rest = [len(range(*slice(*p).indices(n))) for p, n in zip(pattern, shape, strict=False) if isinstance(p, Cut)]
-    rest += shape[len(pattern) :]
+    rest = [len(range(*slice(*p).indices(n))) for p, n in zip(parts, shape, strict=False) if isinstance(p, Cut)]
+    rest += shape[len(parts) :]
     adjacent = picked[-1] - picked[0] + 1 == len(picked)
     position = picked[0] if adjacent else 0
     return (*rest[:position], *block, *rest[position:])

@@ -17,7 +17,7 @@ import numpy as np
 from ..nodes import Primitive
 from . import helpers
 
-__all__ = ["PRECEDENCE", "Cut", "function", "literal", "render", "subscript"]
+__all__ = ["PRECEDENCE", "Cut", "function", "literal", "params_key", "render", "subscript"]
 
 # Python's operator precedence, weakest first; "call" is anything that needs no parentheses anywhere.
 PRECEDENCE = {
@@ -46,6 +46,8 @@ def literal(value: Any) -> str:
         return text if value.step is None else f"{text}:{value.step}"
     if isinstance(value, tuple):
         return "(" + ", ".join(map(literal, value)) + ("," if len(value) == 1 else "") + ")"
+    if value is Ellipsis:
+        return "..."
     if isinstance(value, np.dtype):
         return f"np.{value.name}"
     if isinstance(value, float):
@@ -102,9 +104,14 @@ def render(primitive: Primitive, operands: Sequence[str], params: dict[str, Any]
 _NAMESPACE = {"np": np, **{name: value for name, value in vars(helpers).items() if callable(value)}}
 
 
+def params_key(params: dict[str, Any]) -> list[Any]:
+    """Parameters as parts of a dictionary's key, where 0.0 and -0.0 differ."""
+    return [(name, repr(value) if type(value) is float else value) for name, value in params.items()]
+
+
 def function(primitive: Primitive, params: dict[str, Any], arity: int) -> Callable[..., Any]:
     """The function that evaluates a primitive, made from its text and kept."""
-    key = (arity, *params.items())
+    key = (arity, *params_key(params))
     made = primitive.functions.get(key)
     if made is None:
         names = [f"_{i}" for i in range(arity)]
