@@ -14,18 +14,24 @@ from typing import Any
 import numpy as np
 
 from ..errors import DtypeError, ShapeError, explain
-from ..nodes import Node
 from ..indexing import take_index
+from ..nodes import Node
 from ..primitives import elementwise, reductions, structure
 from ..primitives.shape_rules import normalize_axes, normalize_axis
 from ..primitives.structure import ALL, strong
 from ..primitives.text import Cut
-from .manipulation import concatenate, ravel, transpose
+from .manipulation import concatenate, ravel, transpose, with_axes
 
 __all__ = [
     "argsort", "delete", "diff", "flip", "fliplr", "flipud", "pad", "repeat", "roll", "rot90", "sort", "take",
     "take_along_axis", "tile",
 ]  # fmt: skip
+
+
+def _line(operation: str, array: Any, axis: int | None) -> tuple[Node, int]:
+    # an array and its axis; without one, all entries in one row
+    x = strong(array, operation)
+    return (ravel(x), 0) if axis is None else (x, normalize_axis(operation, x, axis))
 
 
 def _along(x: Node, axis: int, part: Any) -> Node:
@@ -43,7 +49,8 @@ def tile(A: Any, reps: int | Sequence[int]) -> Node:  # noqa: N803
     >>> mg.tile([1, 2], 2).tolist(), mg.tile([1, 2], (2, 1)).tolist()
     ([1, 2, 1, 2], [[1, 2], [1, 2]])
     """
-    x, times = strong(A), [_count("tile", n) for n in (reps if isinstance(reps, Iterable) else (reps,))]
+    x = strong(A, "tile")
+    times = [_count("tile", n) for n in (reps if isinstance(reps, Iterable) else (reps,))]
     ndim = max(len(x.shape), len(times))
     sizes = [1] * (ndim - len(x.shape)) + list(x.shape)
     times = [1] * (ndim - len(times)) + times
@@ -60,8 +67,7 @@ def repeat(a: Any, repeats: int | Sequence[int], axis: int | None = None) -> Nod
     >>> mg.repeat([1, 2], 2).tolist(), mg.repeat([1, 2], [0, 3]).tolist()
     ([1, 1, 2, 2], [2, 2, 2])
     """
-    x = ravel(a) if axis is None else strong(a)
-    along = normalize_axis("repeat", x, 0 if axis is None else axis)
+    x, along = _line("repeat", a, axis)
     counts = [_count("repeat", n) for n in np.ravel(np.asarray(repeats))]
     before, size, after = x.shape[:along], x.shape[along], x.shape[along + 1 :]
     if len(counts) == 1:
@@ -91,7 +97,7 @@ def roll(a: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = 
     >>> mg.roll([1, 2, 3, 4], 1).tolist()
     [4, 1, 2, 3]
     """
-    x = strong(a)
+    x = strong(a, "roll")
     if axis is None:
         return structure.reshape(roll(ravel(x), shift, 0), shape=x.shape)
     shifts, axes = np.broadcast_arrays(shift, axis)
@@ -113,7 +119,7 @@ def flip(m: Any, axis: int | Sequence[int] | None = None) -> Node:
     >>> mg.flip([1, 2, 3]).tolist()
     [3, 2, 1]
     """
-    x = strong(m)
+    x = strong(m, "flip")
     turned = normalize_axes("flip", x, axis)
     return structure.index(x, index=tuple(Cut(None, None, -1) if i in turned else ALL for i in range(len(x.shape))))
 
@@ -125,7 +131,7 @@ def fliplr(m: Any) -> Node:
     >>> mg.fliplr([[1, 2], [3, 4]]).tolist()
     [[2, 1], [4, 3]]
     """
-    return flip(_matrix("fliplr", m, 2), 1)
+    return flip(with_axes("fliplr", m, 2), 1)
 
 
 def flipud(m: Any) -> Node:
@@ -135,14 +141,7 @@ def flipud(m: Any) -> Node:
     >>> mg.flipud([[1, 2], [3, 4]]).tolist()
     [[3, 4], [1, 2]]
     """
-    return flip(_matrix("flipud", m, 1), 0)
-
-
-def _matrix(operation: str, array: Any, ndim: int) -> Node:
-    x = strong(array)
-    if len(x.shape) < ndim:
-        raise ShapeError(explain(operation, f"needs {ndim} axes or more, got shape {x.shape}", [x]))
-    return x
+    return flip(with_axes("flipud", m, 1), 0)
 
 
 def rot90(m: Any, k: int = 1, axes: Sequence[int] = (0, 1)) -> Node:
@@ -152,7 +151,7 @@ def rot90(m: Any, k: int = 1, axes: Sequence[int] = (0, 1)) -> Node:
     >>> mg.rot90([[1, 2], [3, 4]]).tolist()
     [[2, 4], [1, 3]]
     """
-    x = _matrix("rot90", m, 2)
+    x = with_axes("rot90", m, 2)
     if len(axes) != 2:
         raise ShapeError(explain("rot90", f"a plane has two axes, got {tuple(axes)}", [x]))
     normalize_axes("rot90", x, tuple(axes))
@@ -180,7 +179,7 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: 
     >>> mg.pad([1, 2, 3], (1, 2)).tolist(), mg.pad([1, 2, 3], 2, mode="reflect").tolist()
     ([0, 1, 2, 3, 0, 0], [3, 2, 1, 2, 3, 2, 1])
     """
-    x = strong(array)
+    x = strong(array, "pad")
     widths = _sides("pad", "pad_width", x, pad_width)
     if any(operator.index(n) < 0 for side in widths for n in side):
         raise ShapeError(explain("pad", f"widths must be 0 or more, got {pad_width}", [x]))
@@ -238,8 +237,8 @@ def take(a: Any, indices: Any, axis: int | None = None, *, mode: str = "raise") 
     >>> mg.take([10, 20, 30], [[2, 0], [0, 0]]).tolist()
     [[30, 10], [10, 10]]
     """
-    x, positions = ravel(a) if axis is None else strong(a), strong(_whole_numbers(indices))
-    along = normalize_axis("take", x, 0 if axis is None else axis)
+    x, along = _line("take", a, axis)
+    positions = strong(_whole_numbers(indices), "take")
     if positions.dtype.kind not in "iu":
         problem = f"indices are integers, got {positions.dtype}"
         raise DtypeError(explain("take", problem, [x, positions], "x[mask], or indices.astype('int64')"))
@@ -265,8 +264,8 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Node:
     >>> mg.take_along_axis([[10, 20], [30, 40]], [[1], [0]], axis=1).tolist()
     [[20], [30]]
     """
-    x, positions = ravel(arr) if axis is None else strong(arr), strong(indices)
-    along = normalize_axis("take_along_axis", x, 0 if axis is None else axis)
+    x, along = _line("take_along_axis", arr, axis)
+    positions = strong(indices, "take_along_axis")
     if len(positions.shape) != len(x.shape):
         problem = f"the array has {len(x.shape)} axes, the indices have {len(positions.shape)}"
         raise ShapeError(explain("take_along_axis", problem, [x, positions]))
@@ -284,8 +283,7 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Node:
     >>> mg.delete([10, 20, 30], 1).tolist()
     [10, 30]
     """
-    x = ravel(arr) if axis is None else strong(arr)
-    along = normalize_axis("delete", x, 0 if axis is None else axis)
+    x, along = _line("delete", arr, axis)
     return _along(x, along, np.delete(np.arange(x.shape[along]), obj))
 
 
@@ -301,10 +299,10 @@ def argsort(a: Any, axis: int | None = -1, kind: str | None = None, *, stable: b
     >>> mg.argsort([30, 10, 20]).tolist()
     [1, 2, 0]
     """
-    x = ravel(a) if axis is None else strong(a)
+    x, along = _line("argsort", a, axis)
     if kind not in (None, "quicksort", "mergesort", "heapsort", "stable"):
-        raise ValueError(explain("sort", f"kind {kind!r} is not known; leave it out, all sorts here are stable"))
-    return reductions.argsort(x, axis=normalize_axis("argsort", x, -1 if axis is None else axis))
+        raise ValueError(explain("argsort", f"kind {kind!r} is not known; leave it out, all sorts here are stable"))
+    return reductions.argsort(x, axis=along)
 
 
 def sort(a: Any, axis: int | None = -1, kind: str | None = None, *, stable: bool | None = None) -> Node:
@@ -314,8 +312,7 @@ def sort(a: Any, axis: int | None = -1, kind: str | None = None, *, stable: bool
     >>> mg.sort([[3, 1, 2]]).tolist()
     [[1, 2, 3]]
     """
-    x = ravel(a) if axis is None else strong(a)
-    along = -1 if axis is None else axis
+    x, along = _line("sort", a, axis)
     return take_along_axis(x, argsort(x, along, kind, stable=stable), along)
 
 
@@ -326,14 +323,14 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     >>> mg.diff([1, 4, 9, 16]).tolist(), mg.diff([1, 4, 9, 16], n=2).tolist()
     ([3, 5, 7], [2, 2])
     """
-    x = strong(a)
+    x = strong(a, "diff")
     along, times = normalize_axis("diff", x, axis), operator.index(n)
     if times < 0:
         raise ValueError(explain("diff", f"the order must be 0 or more, got {times}", [x]))
     if times == 0:
         return x
     line = (*x.shape[:along], 1, *x.shape[along + 1 :])
-    ends = [None if e is None else strong(e) for e in (prepend, append)]
+    ends = [None if e is None else strong(e, "diff") for e in (prepend, append)]
     ends = [structure.broadcast_to(e, shape=line) if e is not None and not e.shape else e for e in ends]
     parts = [part for part in (ends[0], x, ends[1]) if part is not None]
     x = concatenate(parts, along) if len(parts) > 1 else x

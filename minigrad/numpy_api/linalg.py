@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ShapeError, explain
-from ..nodes import Node
 from ..indexing import take_index
+from ..nodes import Node
 from ..primitives import elementwise, linear_algebra, reductions, structure
 from ..primitives.shape_rules import normalize_axes, normalize_axis
 from ..primitives.structure import cast, strong
 from . import products
-from .manipulation import broadcast_to, concatenate, expand_dims, matrix_transpose
+from .manipulation import broadcast_to, concatenate, expand_dims, matrix_transpose, with_axes
 from .products import matmul, vecdot
 
 __all__ = [
@@ -48,7 +48,7 @@ def norm(x: Any, ord: float | str | None = None, axis: Axes | None = None, keepd
     >>> mg.linalg.norm([3.0, 4.0]).item(), mg.linalg.norm([[3.0, -4.0]], ord=1, axis=1).tolist()
     (5.0, [7.0])
     """
-    node = _floats(x)
+    node = _floats("norm", x)
     ndim = len(node.shape)
     if axis is None and (ord is None or (ord == 2 and ndim == 1) or (ord in ("f", "fro") and ndim == 2)):
         return _vector_norm(node, 2, tuple(range(ndim)), keepdims)
@@ -69,7 +69,7 @@ def vector_norm(x: Any, /, *, axis: Axes | None = None, keepdims: bool = False, 
     >>> mg.linalg.vector_norm([[1.0, 2.0], [2.0, 4.0]]).item()
     5.0
     """
-    node = _floats(x)
+    node = _floats("vector_norm", x)
     return _vector_norm(node, ord, normalize_axes("vector_norm", node, axis), keepdims)
 
 
@@ -80,14 +80,12 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: float | str | None = 
     >>> mg.linalg.matrix_norm([[1.0, 2.0], [2.0, 4.0]]).item()
     5.0
     """
-    node = _floats(x)
-    if len(node.shape) < 2:
-        raise ShapeError(explain("matrix_norm", f"needs matrices, got shape {node.shape}", [node]))
+    node = _floats("matrix_norm", x, 2)
     return _matrix_norm(node, ord, len(node.shape) - 2, len(node.shape) - 1, keepdims)
 
 
-def _floats(x: Any) -> Node:
-    node = strong(x)
+def _floats(operation: str, x: Any, ndim: int = 0) -> Node:
+    node = with_axes(operation, x, ndim)
     return node if node.dtype.kind == "f" else cast(node, dtype=np.dtype(np.float64))
 
 
@@ -149,7 +147,7 @@ def solve(a: Any, b: Any) -> Node:
     >>> mg.linalg.solve([[2.0, 0.0], [0.0, 4.0]], [2.0, 2.0]).tolist()
     [1.0, 0.5]
     """
-    matrices, sides = strong(a), strong(b)
+    matrices, sides = strong(a, "solve"), strong(b, "solve")
     if len(sides.shape) == 1:
         return take_index(linear_algebra.solve(matrices, take_index(sides, (slice(None), None))), (..., 0))
     return linear_algebra.solve(matrices, sides)
@@ -164,7 +162,7 @@ def inv(a: Any) -> Node:
     >>> mg.linalg.inv([[2.0, 0.0], [0.0, 4.0]]).tolist()
     [[0.5, 0.0], [0.0, 0.25]]
     """
-    return linear_algebra.inv(strong(a))
+    return linear_algebra.inv(strong(a, "inv"))
 
 
 def pinv(a: Any, rcond: float | None = None) -> Node:
@@ -176,7 +174,7 @@ def pinv(a: Any, rcond: float | None = None) -> Node:
     >>> mg.linalg.pinv([[2.0], [0.0]]).tolist()
     [[0.5, 0.0]]
     """
-    return linear_algebra.pinv(strong(a), rcond=None if rcond is None else float(rcond))
+    return linear_algebra.pinv(strong(a, "pinv"), rcond=None if rcond is None else float(rcond))
 
 
 def det(a: Any) -> Node:
@@ -186,7 +184,7 @@ def det(a: Any) -> Node:
     >>> round(mg.linalg.det([[1.0, 2.0], [3.0, 4.0]]).item(), 9)
     -2.0
     """
-    return linear_algebra.det(strong(a))
+    return linear_algebra.det(strong(a, "det"))
 
 
 class SlogdetResult(NamedTuple):
@@ -203,7 +201,7 @@ def slogdet(a: Any) -> SlogdetResult:
     >>> mg.linalg.slogdet([[1e200, 0.0], [0.0, -1e200]]).sign.item()
     -1.0
     """
-    node = strong(a)
+    node = strong(a, "slogdet")
     return SlogdetResult(linear_algebra.det_sign(node), linear_algebra.log_abs_det(node))
 
 
@@ -214,7 +212,7 @@ def matrix_power(a: Any, n: int) -> Node:
     >>> mg.linalg.matrix_power([[1, 1], [0, 1]], 3).tolist()
     [[1, 3], [0, 1]]
     """
-    x, times = strong(a), operator.index(n)
+    x, times = strong(a, "matrix_power"), operator.index(n)
     if len(x.shape) < 2 or x.shape[-1] != x.shape[-2]:
         raise ShapeError(explain("matrix_power", f"needs square matrices, got shape {x.shape}", [x]))
     if times == 0:
@@ -237,7 +235,7 @@ def multi_dot(arrays: Sequence[Any]) -> Node:
     >>> mg.linalg.multi_dot([[[1, 2]], [[1], [1]], [3]]).tolist()
     [9]
     """
-    nodes = [strong(x) for x in arrays]
+    nodes = [strong(x, "multi_dot") for x in arrays]
     if len(nodes) < 2 or any(len(x.shape) != 2 for x in nodes[1:-1]):
         shapes = ", ".join(str(x.shape) for x in nodes)
         problem = f"takes two matrices or more, of which the first and the last may be vectors; got {shapes}"
@@ -279,7 +277,7 @@ def cholesky(a: Any, /, *, upper: bool = False) -> Node:
     """
     if upper:
         return matrix_transpose(linear_algebra.cholesky(matrix_transpose(a)))
-    return linear_algebra.cholesky(strong(a))
+    return linear_algebra.cholesky(strong(a, "cholesky"))
 
 
 class EighResult(NamedTuple):
@@ -315,7 +313,7 @@ def eigvalsh(a: Any, UPLO: str = "L") -> Node:  # noqa: N803
 def _with_triangle_below(a: Any, triangle: str) -> Node:
     if triangle.upper() not in ("L", "U"):
         raise ValueError(explain("eigh", f"UPLO is 'L' or 'U', got {triangle!r}"))
-    return strong(a) if triangle.upper() == "L" else matrix_transpose(a)
+    return strong(a, "eigh") if triangle.upper() == "L" else matrix_transpose(a)
 
 
 def svdvals(x: Any, /) -> Node:
@@ -327,9 +325,7 @@ def svdvals(x: Any, /) -> Node:
     >>> mg.linalg.svdvals([[0.0, 2.0], [1.0, 0.0]]).tolist()
     [2.0, 1.0]
     """
-    node = _floats(x)
-    if len(node.shape) < 2:
-        raise ShapeError(explain("svdvals", f"needs matrices, got shape {node.shape}", [node]))
+    node = _floats("svdvals", x, 2)
     *before, rows, columns = node.shape
     zeros = [structure.full(shape=(*before, n, n), value=0.0, dtype=node.dtype) for n in (rows, columns)]
     above, below = concatenate([zeros[0], node], -1), concatenate([matrix_transpose(node), zeros[1]], -1)
@@ -347,7 +343,7 @@ def outer(x1: Any, x2: Any, /) -> Node:
     >>> mg.linalg.outer([1, 2], [3, 4]).tolist()
     [[3, 4], [6, 8]]
     """
-    a, b = strong(x1), strong(x2)
+    a, b = strong(x1, "outer"), strong(x2, "outer")
     if len(a.shape) != 1 or len(b.shape) != 1:
         raise ShapeError(explain("outer", f"takes vectors, got shapes {a.shape} and {b.shape}", [a, b], "mg.outer"))
     return products.outer(a, b)

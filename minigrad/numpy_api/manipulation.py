@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import AxisError, ShapeError, explain
-from ..nodes import Node
 from ..indexing import take_index
+from ..nodes import Node
 from ..primitives import structure
 from ..primitives.shape_rules import broadcast_shapes, normalize_axes, normalize_axis
 from ..primitives.structure import ALL, cast, strong
@@ -46,7 +46,7 @@ def reshape(a: Any, /, shape: int | Sequence[int], order: str = "C") -> Node:
     >>> mg.reshape([1, 2, 3, 4, 5, 6], (2, -1)).tolist()
     [[1, 2, 3], [4, 5, 6]]
     """
-    x = strong(a)
+    x = strong(a, "reshape")
     sizes = _worked_out("reshape", x, shape)
     if order == "F":  # first index fastest: what C order is to the reversed axes
         return transpose(structure.reshape(transpose(x), shape=sizes[::-1]))
@@ -61,7 +61,7 @@ def ravel(a: Any, order: str = "C") -> Node:
     >>> mg.ravel([[1, 2], [3, 4]], order="F").tolist()
     [1, 3, 2, 4]
     """
-    return reshape(a, -1, order) if order != "C" else _flat(strong(a))
+    return reshape(a, -1, order) if order != "C" else _flat(strong(a, "ravel"))
 
 
 def _flat(x: Node) -> Node:
@@ -101,7 +101,7 @@ def transpose(a: Any, axes: Sequence[int] | None = None) -> Node:
     >>> mg.transpose([[1, 2], [3, 4]]).tolist()
     [[1, 3], [2, 4]]
     """
-    x = strong(a)
+    x = strong(a, "transpose")
     if axes is None:
         return structure.transpose(x, axes=tuple(range(len(x.shape)))[::-1])
     order = _ordered_axes("transpose", x, axes)
@@ -126,10 +126,7 @@ def matrix_transpose(x: Any, /) -> Node:
     >>> mg.matrix_transpose(mg.constant([[[1, 2, 3], [4, 5, 6]]])).shape
     (1, 3, 2)
     """
-    node = strong(x)
-    if len(node.shape) < 2:
-        raise ShapeError(explain("matrix_transpose", f"needs two axes or more, got shape {node.shape}", [node]))
-    return swapaxes(node, -1, -2)
+    return swapaxes(with_axes("matrix_transpose", x, 2), -1, -2)
 
 
 def swapaxes(a: Any, axis1: int, axis2: int) -> Node:
@@ -139,7 +136,7 @@ def swapaxes(a: Any, axis1: int, axis2: int) -> Node:
     >>> mg.swapaxes(mg.symbol("x", (2, 3, 4)), 0, 2).shape
     (4, 3, 2)
     """
-    x = strong(a)
+    x = strong(a, "swapaxes")
     i, j = normalize_axis("swapaxes", x, axis1), normalize_axis("swapaxes", x, axis2)
     order = list(range(len(x.shape)))
     order[i], order[j] = j, i
@@ -153,7 +150,7 @@ def moveaxis(a: Any, source: Axes, destination: Axes) -> Node:
     >>> mg.moveaxis(mg.symbol("x", (2, 3, 4)), 0, -1).shape
     (3, 4, 2)
     """
-    x = strong(a)
+    x = strong(a, "moveaxis")
     old, new = _ordered_axes("moveaxis", x, source), _ordered_axes("moveaxis", x, destination)
     if len(old) != len(new):
         problem = f"source {source} and destination {destination} differ in length"
@@ -171,7 +168,7 @@ def rollaxis(a: Any, axis: int, start: int = 0) -> Node:
     >>> mg.rollaxis(mg.symbol("x", (2, 3, 4)), 2).shape
     (4, 2, 3)
     """
-    x = strong(a)
+    x = strong(a, "rollaxis")
     moved, end = normalize_axis("rollaxis", x, axis), len(x.shape)
     if not -end <= start <= end:
         raise AxisError(explain("rollaxis", f"start {start} is out of bounds for {end} dimensions", [x]))
@@ -186,7 +183,7 @@ def expand_dims(a: Any, axis: Axes) -> Node:
     >>> mg.expand_dims([1, 2, 3], (0, 2)).shape
     (1, 3, 1)
     """
-    x = strong(a)
+    x = strong(a, "expand_dims")
     places = axis if isinstance(axis, Iterable) else (axis,)
     ndim = len(x.shape) + len(tuple(places))
     new = [normalize_axis("expand_dims", x, place, ndim) for place in places]
@@ -205,7 +202,7 @@ def squeeze(a: Any, axis: Axes | None = None) -> Node:
     >>> mg.squeeze(mg.symbol("x", (1, 3, 1)), axis=0).shape
     (3, 1)
     """
-    x = strong(a)
+    x = strong(a, "squeeze")
     gone = normalize_axes("squeeze", x, [i for i, n in enumerate(x.shape) if n == 1] if axis is None else axis)
     for i in gone:
         if x.shape[i] != 1:
@@ -221,7 +218,8 @@ def atleast_1d(*arys: Any) -> Any:
     >>> mg.atleast_1d(2.0).shape
     (1,)
     """
-    return _each([x if x.shape else structure.reshape(x, shape=(1,)) for x in map(strong, arys)])
+    nodes = [strong(x, "atleast_1d") for x in arys]
+    return _each([x if x.shape else structure.reshape(x, shape=(1,)) for x in nodes])
 
 
 def atleast_2d(*arys: Any) -> Any:
@@ -231,7 +229,7 @@ def atleast_2d(*arys: Any) -> Any:
     >>> mg.atleast_2d([1.0, 2.0]).shape
     (1, 2)
     """
-    return _each([_row(strong(x)) for x in arys])
+    return _each([_row(strong(x, "atleast_2d")) for x in arys])
 
 
 def atleast_3d(*arys: Any) -> Any:
@@ -241,7 +239,7 @@ def atleast_3d(*arys: Any) -> Any:
     >>> mg.atleast_3d([1.0, 2.0]).shape
     (1, 2, 1)
     """
-    rows = [_row(strong(x)) for x in arys]
+    rows = [_row(strong(x, "atleast_3d")) for x in arys]
     return _each([x if len(x.shape) > 2 else structure.reshape(x, shape=(*x.shape, 1)) for x in rows])
 
 
@@ -263,7 +261,7 @@ def broadcast_to(array: Any, shape: int | Sequence[int]) -> Node:
     >>> mg.broadcast_to([1, 2], (3, 2)).tolist()
     [[1, 2], [1, 2], [1, 2]]
     """
-    return structure.broadcast_to(strong(array), shape=_sizes("broadcast_to", shape))
+    return structure.broadcast_to(strong(array, "broadcast_to"), shape=_sizes("broadcast_to", shape))
 
 
 def broadcast_arrays(*args: Any) -> tuple[Node, ...]:
@@ -273,7 +271,7 @@ def broadcast_arrays(*args: Any) -> tuple[Node, ...]:
     >>> [x.shape for x in mg.broadcast_arrays([1, 2, 3], [[1], [2]])]
     [(2, 3), (2, 3)]
     """
-    nodes = [strong(x) for x in args]
+    nodes = [strong(x, "broadcast_arrays") for x in args]
     shape = broadcast_shapes("broadcast_arrays", nodes) if nodes else ()
     return tuple(structure.broadcast_to(x, shape=shape) for x in nodes)
 
@@ -320,7 +318,7 @@ def _listed(operation: str, arrays: Any) -> list[Node]:
     # a sequence of arrays, or an array that is taken apart along its first axis
     if not isinstance(arrays, Iterable) or (isinstance(arrays, (Node, np.ndarray)) and not arrays.shape):
         raise TypeError(explain(operation, "takes a sequence of arrays, not one", [arrays], "[a, b]"))
-    nodes = [strong(x) for x in arrays]
+    nodes = [strong(x, operation) for x in arrays]
     if not nodes:
         raise ShapeError(explain(operation, "needs at least one array, got an empty sequence"))
     return nodes
@@ -388,7 +386,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Node]
     >>> [part.tolist() for part in mg.array_split([1, 2, 3, 4, 5], 2)]
     [[1, 2, 3], [4, 5]]
     """
-    x = strong(ary)
+    x = strong(ary, "array_split")
     along = normalize_axis("array_split", x, axis)
     size = x.shape[along]
     if isinstance(indices_or_sections, Iterable):
@@ -412,7 +410,7 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Node]:
     >>> [part.tolist() for part in mg.split([1, 2, 3, 4], [1, 3])]
     [[1], [2, 3], [4]]
     """
-    x = strong(ary)
+    x = strong(ary, "split")
     size = x.shape[normalize_axis("split", x, axis)]
     if not isinstance(indices_or_sections, Iterable) and indices_or_sections > 0 and size % indices_or_sections:
         problem = f"axis {axis} of size {size} cannot be cut into {indices_or_sections} equal parts"
@@ -427,7 +425,7 @@ def hsplit(ary: Any, indices_or_sections: Any) -> list[Node]:
     >>> [part.tolist() for part in mg.hsplit([[1, 2], [3, 4]], 2)]
     [[[1], [3]], [[2], [4]]]
     """
-    x = _with_axes("hsplit", ary, 1)
+    x = with_axes("hsplit", ary, 1)
     return split(x, indices_or_sections, 0 if len(x.shape) == 1 else 1)
 
 
@@ -438,7 +436,7 @@ def vsplit(ary: Any, indices_or_sections: Any) -> list[Node]:
     >>> [part.tolist() for part in mg.vsplit([[1, 2], [3, 4]], 2)]
     [[[1, 2]], [[3, 4]]]
     """
-    return split(_with_axes("vsplit", ary, 2), indices_or_sections, 0)
+    return split(with_axes("vsplit", ary, 2), indices_or_sections, 0)
 
 
 def dsplit(ary: Any, indices_or_sections: Any) -> list[Node]:
@@ -448,13 +446,17 @@ def dsplit(ary: Any, indices_or_sections: Any) -> list[Node]:
     >>> [part.shape for part in mg.dsplit(mg.symbol("x", (2, 3, 4)), 2)]
     [(2, 3, 2), (2, 3, 2)]
     """
-    return split(_with_axes("dsplit", ary, 3), indices_or_sections, 2)
+    return split(with_axes("dsplit", ary, 3), indices_or_sections, 2)
 
 
-def _with_axes(operation: str, array: Any, ndim: int) -> Node:
-    x = strong(array)
+def with_axes(operation: str, array: Any, ndim: int) -> Node:
+    """An array as a node with so many axes at least.
+
+    Raises ShapeError where it has fewer.
+    """
+    x = strong(array, operation)
     if len(x.shape) < ndim:
-        raise ShapeError(explain(operation, f"needs {ndim} axes or more, got shape {x.shape}", [x]))
+        raise ShapeError(explain(operation, f"needs {ndim} axes at least, got shape {x.shape}", [x]))
     return x
 
 
@@ -465,6 +467,6 @@ def unstack(x: Any, /, *, axis: int = 0) -> tuple[Node, ...]:
     >>> [row.tolist() for row in mg.unstack([[1, 2], [3, 4]], axis=1)]
     [[1, 3], [2, 4]]
     """
-    node = strong(x)
+    node = strong(x, "unstack")
     along = normalize_axis("unstack", node, axis)
     return tuple(take_index(node, (*[slice(None)] * along, i)) for i in range(node.shape[along]))

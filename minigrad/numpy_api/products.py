@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError, explain
-from ..nodes import Node
 from ..indexing import take_index
+from ..nodes import Node
 from ..primitives import elementwise, linear_algebra, structure
-from ..primitives.shape_rules import normalize_axes, normalize_axis
+from ..primitives.shape_rules import broadcast_shapes, normalize_axes, normalize_axis
 from ..primitives.structure import ALL, strong
 from ..primitives.text import Cut
-from .manipulation import moveaxis, ravel, stack
+from .manipulation import moveaxis, ravel, stack, with_axes
 
 __all__ = [
     "cross", "diag", "diagflat", "diagonal", "dot", "einsum", "inner", "kron", "matmul", "matvec", "outer", "tensordot",
@@ -38,7 +38,7 @@ def matmul(x1: Any, x2: Any, /) -> Node:
     >>> mg.matmul([[1, 2], [3, 4]], [1, 1]).tolist()
     [3, 7]
     """
-    return linear_algebra.matmul(strong(x1), strong(x2))
+    return linear_algebra.matmul(strong(x1, "matmul"), strong(x2, "matmul"))
 
 
 def dot(a: Any, b: Any) -> Node:
@@ -48,7 +48,7 @@ def dot(a: Any, b: Any) -> Node:
     >>> mg.dot([1, 2], [3, 4]).item()
     11
     """
-    x, y = strong(a), strong(b)
+    x, y = strong(a, "dot"), strong(b, "dot")
     if not x.shape or not y.shape:
         return elementwise.multiply(x, y)
     _check_sizes("dot", x, len(x.shape) - 1, y, max(len(y.shape) - 2, 0))
@@ -85,14 +85,13 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Node:
     """
     a, b = _vectors("vecdot", x1, axis), _vectors("vecdot", x2, axis)
     _check_sizes("vecdot", a, len(a.shape) - 1, b, len(b.shape) - 1)
+    broadcast_shapes("vecdot", [a, b])
     return einsum("...i,...i->...", a, b)
 
 
 def _vectors(operation: str, array: Any, axis: int) -> Node:
     # the axis moved to the end
-    x = strong(array)
-    if not x.shape:
-        raise ShapeError(explain(operation, "a 0-d operand is no vector", [x]))
+    x = with_axes(operation, array, 1)
     axis = normalize_axis(operation, x, axis)
     return x if axis == len(x.shape) - 1 else moveaxis(x, axis, -1)
 
@@ -104,8 +103,9 @@ def matvec(x1: Any, x2: Any, /) -> Node:
     >>> mg.matvec([[1, 2], [3, 4]], [[1, 0], [0, 1]]).tolist()
     [[1, 3], [2, 4]]
     """
-    column = take_index(_vectors("matvec", x2, -1), (..., None))
-    return take_index(linear_algebra.matmul(strong(x1), column), (..., 0))
+    matrices, vectors = with_axes("matvec", x1, 2), with_axes("matvec", x2, 1)
+    _check_sizes("matvec", matrices, len(matrices.shape) - 1, vectors, len(vectors.shape) - 1)
+    return take_index(linear_algebra.matmul(matrices, take_index(vectors, (..., None))), (..., 0))
 
 
 def vecmat(x1: Any, x2: Any, /) -> Node:
@@ -115,8 +115,10 @@ def vecmat(x1: Any, x2: Any, /) -> Node:
     >>> mg.vecmat([[1, 0], [0, 1]], [[1, 2], [3, 4]]).tolist()
     [[1, 2], [3, 4]]
     """
-    row = take_index(_vectors("vecmat", x1, -1), (..., None, slice(None)))
-    return take_index(linear_algebra.matmul(row, strong(x2)), (..., 0, slice(None)))
+    vectors, matrices = with_axes("vecmat", x1, 1), with_axes("vecmat", x2, 2)
+    _check_sizes("vecmat", vectors, len(vectors.shape) - 1, matrices, len(matrices.shape) - 2)
+    rows = take_index(vectors, (..., None, slice(None)))
+    return take_index(linear_algebra.matmul(rows, matrices), (..., 0, slice(None)))
 
 
 def inner(a: Any, b: Any, /) -> Node:
@@ -126,7 +128,7 @@ def inner(a: Any, b: Any, /) -> Node:
     >>> mg.inner([[1, 2], [3, 4]], [[1, 0], [1, 1]]).tolist()
     [[1, 3], [3, 7]]
     """
-    x, y = strong(a), strong(b)
+    x, y = strong(a, "inner"), strong(b, "inner")
     if not x.shape or not y.shape:
         return elementwise.multiply(x, y)
     _check_sizes("inner", x, len(x.shape) - 1, y, len(y.shape) - 1)
@@ -150,7 +152,7 @@ def kron(a: Any, b: Any) -> Node:
     >>> mg.kron([1, 10], [[1, 2]]).tolist()
     [[1, 2, 10, 20]]
     """
-    x, y = strong(a), strong(b)
+    x, y = strong(a, "kron"), strong(b, "kron")
     ndim = max(len(x.shape), len(y.shape))
     rows, cells = ((1,) * (ndim - len(z.shape)) + z.shape for z in (x, y))
     spread = structure.reshape(x, shape=tuple(n for size in rows for n in (size, 1)))
@@ -185,7 +187,7 @@ def tensordot(a: Any, b: Any, axes: int | Sequence[Any] = 2) -> Node:
     >>> mg.tensordot([[1, 2], [3, 4]], [[1, 1], [1, 1]]).item()
     10
     """
-    x, y = strong(a), strong(b)
+    x, y = strong(a, "tensordot"), strong(b, "tensordot")
     summed_x, summed_y = _summed_axes(x, y, axes)
     free_x = [i for i in range(len(x.shape)) if i not in summed_x]
     free_y = [i for i in range(len(y.shape)) if i not in summed_y]
@@ -239,7 +241,7 @@ def einsum(*operands: Any) -> Node:
         subscripts, arrays = operands[0], list(operands[1:])
     else:
         subscripts, arrays = _from_lists(operands)
-    nodes = [strong(x) for x in arrays]
+    nodes = [strong(x, "einsum") for x in arrays]
     terms, result = _explicit(subscripts, nodes)
     for i, term in enumerate(terms):
         for label in dict.fromkeys(term):
@@ -321,9 +323,7 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
     >>> mg.diagonal([[1, 2], [3, 4]]).tolist(), mg.diagonal([[1, 2], [3, 4]], 1).tolist()
     ([1, 4], [2])
     """
-    x = strong(a)
-    if len(x.shape) < 2:
-        raise ShapeError(explain("diagonal", f"needs two axes or more, got shape {x.shape}", [x]))
+    x = with_axes("diagonal", a, 2)
     normalize_axes("diagonal", x, (axis1, axis2))
     x = moveaxis(x, (axis1, axis2), (-2, -1))
     top, left, n = _diagonal_square(x.shape[-2], x.shape[-1], offset)
@@ -347,7 +347,7 @@ def diag(v: Any, k: int = 0) -> Node:
     >>> mg.diag([1, 2]).tolist(), mg.diag([[1, 2], [3, 4]]).tolist()
     ([[1, 0], [0, 2]], [1, 4])
     """
-    x = strong(v)
+    x = strong(v, "diag")
     if len(x.shape) == 2:
         return diagonal(x, k)
     if len(x.shape) != 1:
@@ -402,9 +402,7 @@ def triu(m: Any, k: int = 0) -> Node:
 
 
 def _triangle(operation: str, matrices: Any, k: int, below: bool) -> Node:
-    x = strong(matrices)
-    if not x.shape:
-        raise ShapeError(explain(operation, "a 0-d operand is no matrix", [x]))
+    x = with_axes(operation, matrices, 1)
     mask = np.tri(x.shape[max(len(x.shape) - 2, 0)], x.shape[-1], k, dtype=bool)
     zero = False if x.dtype.kind == "b" else 0
     return structure.where(mask, x, zero) if below else structure.where(mask, zero, x)
