@@ -168,8 +168,8 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Node:
     """
     if x is None or y is None:
         problem = "of a condition alone, the number of results depends on the values, so it has no static shape"
-        raise TypeError(explain("where", problem, [operand(condition)], "mg.where(condition, x, y)"))
-    return structure.where(operand(condition), operand(x), operand(y))
+        raise TypeError(explain("where", problem, [operand(condition, "where")], "mg.where(condition, x, y)"))
+    return structure.where(operand(condition, "where"), operand(x, "where"), operand(y, "where"))
 
 
 def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Node:
@@ -203,7 +203,7 @@ def round(a: Any, decimals: int = 0) -> Node:
     >>> mg.round([1.26, 2.5]).tolist(), mg.round([1.26, 2.5], 1).tolist()
     ([1.0, 2.0], [1.3, 2.5])
     """
-    return table.round(operand(a), decimals=decimals.__index__())
+    return table.round(operand(a, "round"), decimals=decimals.__index__())
 
 
 around = round
@@ -216,7 +216,7 @@ def fix(x: Any) -> Node:
     >>> mg.fix([1.7, -1.7]).tolist()
     [1.0, -1.0]
     """
-    return table.trunc(operand(x))
+    return table.trunc(operand(x, "fix"))
 
 
 def sinc(x: Any) -> Node:
@@ -226,7 +226,7 @@ def sinc(x: Any) -> Node:
     >>> mg.sinc([0.0, 0.5]).tolist()
     [1.0, 0.637]
     """
-    return table.sinc(operand(x), order=0)
+    return table.sinc(operand(x, "sinc"), order=0)
 
 
 def float_power(x1: Any, x2: Any, /) -> Node:
@@ -237,7 +237,8 @@ def float_power(x1: Any, x2: Any, /) -> Node:
     [0.5, 0.333]
     """
     double = np.dtype(np.float64)
-    return table.power(cast(operand(x1), dtype=double), cast(operand(x2), dtype=double))
+    base, exponent = operand(x1, "float_power"), operand(x2, "float_power")
+    return table.power(cast(base, dtype=double), cast(exponent, dtype=double))
 
 
 def divmod(x1: Any, x2: Any, /) -> tuple[Node, Node]:
@@ -257,7 +258,7 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Node:
     >>> mg.astype([1.5, -1.5], "int64").tolist()
     [1, -1]
     """
-    return cast(operand(x), dtype=known_dtype("astype", dtype))
+    return cast(operand(x, "astype"), dtype=known_dtype("astype", dtype))
 
 
 def nan_to_num(x: Any, *, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Node:
@@ -267,7 +268,7 @@ def nan_to_num(x: Any, *, nan: Any = 0.0, posinf: Any = None, neginf: Any = None
     >>> mg.nan_to_num([1.0, mg.nan, mg.inf], posinf=9.0).tolist()
     [1.0, 0.0, 9.0]
     """
-    node = strong(x)
+    node = strong(x, "nan_to_num")
     if node.dtype.kind != "f":
         return node
     largest = float(np.finfo(node.dtype).max)
@@ -283,7 +284,7 @@ def isposinf(x: Any) -> Node:
     >>> mg.isposinf([mg.inf, -mg.inf]).tolist()
     [True, False]
     """
-    return table.equal(strong(x), np.inf)
+    return table.equal(strong(x, "isposinf"), np.inf)
 
 
 def isneginf(x: Any) -> Node:
@@ -293,7 +294,7 @@ def isneginf(x: Any) -> Node:
     >>> mg.isneginf([mg.inf, -mg.inf]).tolist()
     [False, True]
     """
-    return table.equal(strong(x), -np.inf)
+    return table.equal(strong(x, "isneginf"), -np.inf)
 
 
 def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Node:
@@ -303,7 +304,7 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: boo
     >>> mg.isclose([1.0, 1.1], [1.0 + 1e-9, 1.0]).tolist()
     [True, False]
     """
-    x, y = strong(a), floating(strong(b))
+    x, y = strong(a, "isclose"), floating(strong(b, "isclose"))
     finite = structure.where(table.isfinite(y), y, 0)  # so that no infinity is subtracted from itself
     tolerance = operand(atol) + operand(rtol) * table.absolute(finite)
     close = (table.absolute(x - finite) <= tolerance) & table.isfinite(y) | (x == y)
@@ -328,7 +329,7 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Node:
     >>> bool(mg.array_equal([1, 2], [1, 2])), bool(mg.array_equal([1, 2], [1]))
     (True, False)
     """
-    x, y = strong(a1), strong(a2)
+    x, y = strong(a1, "array_equal"), strong(a2, "array_equal")
     if x.shape != y.shape:
         different: Node = constant(np.False_)
         return different
