@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 
@@ -32,6 +32,7 @@ __all__ = [
 ]  # fmt: skip
 
 Shape = tuple[int, ...]
+Tree = TypeVar("Tree")
 
 
 # ---------------------------------------------------------------------------------------------------- primitives
@@ -306,6 +307,12 @@ def weak_symbol(name: str) -> Node:
     return Node(SYMBOL, (), _NO_PARAMS, (), _PYTHON_DTYPES[float], weak=True, name=name)
 
 
+@overload
+def constant(
+    value: Node | float | np.ndarray[Any, Any] | np.generic | list[Any], name: str | None = None, dtype: Any = None
+) -> Node: ...
+@overload
+def constant(value: Tree, name: str | None = None, dtype: Any = None) -> Tree: ...
 def constant(value: Any, name: str | None = None, dtype: Any = None) -> Any:
     """A node that holds an array; of a pytree, the pytree of constants, named by their paths. The array is copied.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -61,7 +61,11 @@ def call_on_symbols(
     return [(path, as_node(leaf)) for path, leaf in pairs], out_structure
 
 
-def trace(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+@overload
+def trace(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph: ...
+@overload
+def trace(fn: Node | np.ndarray[Any, Any] | list[Any], offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node: ...
+def trace(fn: Any, *args: Any, **kwargs: Any) -> Any:
     """Run a function on symbols like `args`, and return its Graph.
 
     Arrays, nodes and floats among the arguments become inputs, named after the parameters; whatever else there is

@@ -1,0 +1,30 @@
+"""The public names, for type checkers: these do not see that `__init__.py` exports what each family lists."""
+
+from . import errors as errors, numpy_api as numpy_api
+from .checking import check_gradients as check_gradients
+from .drawing import render as render
+from .evaluation import evaluate as evaluate
+from .graph import Graph as Graph
+from .loop import scan as scan
+from .nodes import Node as Node, constant as constant, scope as scope, symbol as symbol
+from .numpy_api import linalg as linalg, nearest as nearest
+from .pytree import tree_leaves as tree_leaves, tree_map as tree_map
+from .reverse import edges as edges, gradients as gradients
+from .tracing import trace as trace
+from .transforms import (
+    compile as compile, grad as grad, hessian as hessian, hvp as hvp, jacobian as jacobian, jvp as jvp,
+    stop_gradient as stop_gradient, value_and_grad as value_and_grad, vjp as vjp,
+)  # fmt: skip
+
+# After those: of two that have one name, `trace`, the first counts.
+from .numpy_api.activations import *
+from .numpy_api.arrangement import *
+from .numpy_api.creation import *
+from .numpy_api.dtypes import *
+from .numpy_api.elementwise import *
+from .numpy_api.manipulation import *
+from .numpy_api.products import *  # type: ignore[assignment]
+from .numpy_api.reductions import *
+from .numpy_api.statistics import *
+
+__version__: str
