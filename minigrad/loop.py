@@ -175,7 +175,7 @@ def _joint_vjp(
     next_carry = [_or_zeros(share_of.get(i), inputs[i]) for i in ct_of if i < n]
     next_sums = [sums[i] + share_of[i] for i in sums]  # type: ignore[operator]
     x_shares = [i for i in targets if n <= i < n + m and share_of[i] is not None]
-    back = [*next_carry, *next_sums, *[share_of[i] for i in x_shares], *[ct for _, ct in reaching]]
+    back: list[Any] = [*next_carry, *next_sums, *[share_of[i] for i in x_shares], *[ct for _, ct in reaching]]
 
     # what the backward step uses of the forward step: its x and closures are at hand, the rest is stacked
     known = _frontier(back, mark)

@@ -65,7 +65,8 @@ class _Call:
     def differentiable(self, argnums: int | Sequence[int]) -> tuple[Structure, list[int]]:
         """The structure of what is differentiated by, and which leaves it has; integers among them are an error."""
         several = isinstance(argnums, (tuple, list))
-        parts = [self.argument(n) for n in (argnums if several else [argnums])]  # type: ignore[union-attr, list-item]
+        wanted: Any = argnums if several else [argnums]
+        parts = [self.argument(n) for n in wanted]
         structure = Structure(tuple, (), tuple(part for part, _ in parts)) if several else parts[0][0]
         chosen = [i for _, leaves in parts for i in leaves]
         for i in chosen:
