@@ -23,8 +23,9 @@ from .numpy_api.creation import *
 from .numpy_api.dtypes import *
 from .numpy_api.elementwise import *
 from .numpy_api.manipulation import *
-from .numpy_api.products import *  # type: ignore[assignment]
+from .numpy_api.products import *  # type: ignore[no-redef]
 from .numpy_api.reductions import *
 from .numpy_api.statistics import *
 
+__all__: list[str]
 __version__: str
