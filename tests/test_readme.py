@@ -1,0 +1,73 @@
+"""The README's examples run and print what it says they print; so do the scripts in `examples/`."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+from typing import NamedTuple
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+class Block(NamedTuple):
+    """A block of Python in the README: the line it starts at, its code, and what the README says it prints."""
+
+    line: int
+    code: str
+    printed: str | None
+
+
+def blocks() -> list[Block]:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.finditer(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", text, re.DOTALL | re.MULTILINE)
+    return [Block(text[: match.start()].count("\n") + 2, match[1], match[2]) for match in found]
+
+
+def run(path: pathlib.Path, folder: pathlib.Path) -> str:
+    """What a script prints, run in a folder of its own; warnings are errors."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", "PYTHONIOENCODING": "utf-8"}
+    command = [sys.executable, str(path)]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_there_are_five_examples_and_some_say_what_they_print() -> None:
+    assert len(blocks()) >= 5
+    assert sum(block.printed is not None for block in blocks()) >= 3
+
+
+@pytest.mark.parametrize("block", blocks(), ids=lambda block: f"line{block.line}")
+def test_examples_of_the_readme(block: Block, tmp_path: pathlib.Path) -> None:
+    script = tmp_path / "example.py"
+    script.write_text(block.code, encoding="utf-8")
+    printed = run(script, tmp_path)
+    if block.printed is not None:
+        assert printed == block.printed
+
+
+def test_the_two_commands_are_one_line_each() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    commands = [line for line in lines if line.startswith("python3 -m venv ")]
+    assert [line.rpartition(" -m ")[2] for line in commands] == ["rnn", "pytest"]
+    assert all("pip install" in line and "&&" in line for line in commands)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_scripts(path: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    assert len(run(path, tmp_path).splitlines()) > 5
+    text = path.read_text(encoding="utf-8")
+    assert f"python examples/{path.name}" in text
+    assert path.name in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_there_are_scripts() -> None:
+    assert {"derive_and_read_bptt", "gate", "moving_average", "where_gradients_go"} <= {path.stem for path in EXAMPLES}
