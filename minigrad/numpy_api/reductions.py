@@ -44,7 +44,7 @@ def sum(
     x = masked("sum", in_dtype(strong(a, "sum"), dtype, "sum"), where, 0)
     y = structure.sum(x, axis=normalize_axes("sum", x, axis), keepdims=keepdims)
     y = in_dtype(y, dtype, "sum")
-    return y if initial is None else operand(initial) + y
+    return y if initial is None else operand(initial, "sum") + y
 
 
 def prod(
@@ -59,7 +59,7 @@ def prod(
     x = masked("prod", in_dtype(strong(a, "prod"), dtype, "prod"), where, 1)
     y = table.prod(x, axis=normalize_axes("prod", x, axis), keepdims=keepdims)
     y = in_dtype(y, dtype, "prod")
-    return y if initial is None else operand(initial) * y
+    return y if initial is None else operand(initial, "prod") * y
 
 
 def number_of_entries(x: Node, axes: tuple[int, ...]) -> int:
@@ -87,7 +87,8 @@ def count_nonzero(a: Any, axis: Axes = None, *, keepdims: bool = False) -> Node:
     >>> mg.count_nonzero([[0, 1, 7], [0, 0, 2]], axis=1).tolist()
     [2, 1]
     """
-    return sum(strong(a, "count_nonzero") != 0, axis, keepdims=keepdims)
+    x = strong(a, "count_nonzero")
+    return structure.sum(x != 0, axis=normalize_axes("count_nonzero", x, axis), keepdims=keepdims)
 
 
 # ------------------------------------------------------------------------------------------------ extremes and order

@@ -166,10 +166,10 @@ def median(a: Any, axis: Axes = None, *, keepdims: bool = False) -> Node:
 # ----------------------------------------------------------------------------------------------------- without NaN
 
 
-def _with_numbers(a: Any) -> tuple[Node, Node | None]:
-    # the array, and where it holds numbers; None where it can hold nothing else
-    x = strong(a)
-    return x, ~entrywise.isnan(x) if x.dtype.kind == "f" else None
+def _with_numbers(operation: str, a: Any, axis: Axes) -> tuple[Node, tuple[int, ...], Node | None]:
+    # the array, its axes, and where it holds numbers; None where it can hold nothing else
+    x = strong(a, operation)
+    return x, normalize_axes(operation, x, axis), ~entrywise.isnan(x) if x.dtype.kind == "f" else None
 
 
 def nansum(a: Any, axis: Axes = None, dtype: Any = None, *, keepdims: bool = False) -> Node:
@@ -179,8 +179,8 @@ def nansum(a: Any, axis: Axes = None, dtype: Any = None, *, keepdims: bool = Fal
     >>> mg.nansum([1.0, mg.nan, 2.0]).item()
     3.0
     """
-    x, numbers = _with_numbers(a)
-    return sum(x, axis, dtype, keepdims=keepdims, where=numbers)
+    x, axes, numbers = _with_numbers("nansum", a, axis)
+    return sum(x, axes, dtype, keepdims=keepdims, where=numbers)
 
 
 def nanprod(a: Any, axis: Axes = None, dtype: Any = None, *, keepdims: bool = False) -> Node:
@@ -190,8 +190,8 @@ def nanprod(a: Any, axis: Axes = None, dtype: Any = None, *, keepdims: bool = Fa
     >>> mg.nanprod([3.0, mg.nan, 2.0]).item()
     6.0
     """
-    x, numbers = _with_numbers(a)
-    return prod(x, axis, dtype, keepdims=keepdims, where=numbers)
+    x, axes, numbers = _with_numbers("nanprod", a, axis)
+    return prod(x, axes, dtype, keepdims=keepdims, where=numbers)
 
 
 def nanmean(a: Any, axis: Axes = None, dtype: Any = None, *, keepdims: bool = False) -> Node:
@@ -201,8 +201,8 @@ def nanmean(a: Any, axis: Axes = None, dtype: Any = None, *, keepdims: bool = Fa
     >>> mg.nanmean([1.0, mg.nan, 2.0]).item()
     1.5
     """
-    x, numbers = _with_numbers(a)
-    return mean(x, axis, dtype, keepdims=keepdims, where=numbers)
+    x, axes, numbers = _with_numbers("nanmean", a, axis)
+    return mean(x, axes, dtype, keepdims=keepdims, where=numbers)
 
 
 def nanvar(a: Any, axis: Axes = None, dtype: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Node:
@@ -212,8 +212,8 @@ def nanvar(a: Any, axis: Axes = None, dtype: Any = None, *, ddof: float = 0, kee
     >>> mg.nanvar([1.0, mg.nan, 3.0]).item()
     1.0
     """
-    x, numbers = _with_numbers(a)
-    return var(x, axis, dtype, ddof=ddof, keepdims=keepdims, where=numbers)
+    x, axes, numbers = _with_numbers("nanvar", a, axis)
+    return var(x, axes, dtype, ddof=ddof, keepdims=keepdims, where=numbers)
 
 
 def nanstd(a: Any, axis: Axes = None, dtype: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Node:
@@ -223,8 +223,8 @@ def nanstd(a: Any, axis: Axes = None, dtype: Any = None, *, ddof: float = 0, kee
     >>> mg.nanstd([1.0, mg.nan, 3.0]).item()
     1.0
     """
-    x, numbers = _with_numbers(a)
-    return std(x, axis, dtype, ddof=ddof, keepdims=keepdims, where=numbers)
+    x, axes, numbers = _with_numbers("nanstd", a, axis)
+    return std(x, axes, dtype, ddof=ddof, keepdims=keepdims, where=numbers)
 
 
 def nanmax(a: Any, axis: Axes = None, *, keepdims: bool = False) -> Node:
@@ -234,11 +234,11 @@ def nanmax(a: Any, axis: Axes = None, *, keepdims: bool = False) -> Node:
     >>> mg.nanmax([1.0, mg.nan, 2.0]).item()
     2.0
     """
-    x, numbers = _with_numbers(a)
+    x, axes, numbers = _with_numbers("nanmax", a, axis)
     if numbers is None:
-        return max(x, axis, keepdims=keepdims)
-    largest = max(structure.where(numbers, x, -math.inf), axis, keepdims=keepdims)
-    return structure.where(any(numbers, axis, keepdims=keepdims), largest, math.nan)
+        return max(x, axes, keepdims=keepdims)
+    largest = max(structure.where(numbers, x, -math.inf), axes, keepdims=keepdims)
+    return structure.where(any(numbers, axes, keepdims=keepdims), largest, math.nan)
 
 
 def nanmin(a: Any, axis: Axes = None, *, keepdims: bool = False) -> Node:
@@ -248,8 +248,8 @@ def nanmin(a: Any, axis: Axes = None, *, keepdims: bool = False) -> Node:
     >>> mg.nanmin([1.0, mg.nan, 2.0]).item()
     1.0
     """
-    x, numbers = _with_numbers(a)
+    x, axes, numbers = _with_numbers("nanmin", a, axis)
     if numbers is None:
-        return min(x, axis, keepdims=keepdims)
-    smallest = min(structure.where(numbers, x, math.inf), axis, keepdims=keepdims)
-    return structure.where(any(numbers, axis, keepdims=keepdims), smallest, math.nan)
+        return min(x, axes, keepdims=keepdims)
+    smallest = min(structure.where(numbers, x, math.inf), axes, keepdims=keepdims)
+    return structure.where(any(numbers, axes, keepdims=keepdims), smallest, math.nan)
