@@ -217,7 +217,7 @@ def _number(operation: str, value: Any) -> Any:
     node = operand(value, operation)
     if node.shape != ():
         raise ShapeError(explain(operation, f"start, stop and step are numbers, got shape {node.shape}", [node]))
-    return node.item() if node.weak else np.asarray(node)[()]
+    return node.item()
 
 
 def _leaf(array: np.ndarray[Any, Any]) -> Node:
