@@ -81,7 +81,9 @@ def substitute(outputs: Sequence[Node], replacements: dict[Node, Node]) -> list[
     new = dict(replacements)
     for node in depending_on(replacements, outputs):
         if node not in new:
-            new[node] = rebuild(node, [new.get(x, x) for x in node.inputs])
+            made = new[node] = rebuild(node, [new.get(x, x) for x in node.inputs])
+            if made is not node and made.cotangent_of is not None:
+                made.cotangent_of = new.get(made.cotangent_of, made.cotangent_of)
     return [new.get(node, node) for node in outputs]
 
 

@@ -166,6 +166,8 @@ class _Writer:
         self.names = _Names(_RESERVED)
         self.function = self.names.new(clean(name))
         self.texts: dict[Node, _Text] = {}
+        self.called: dict[Node, str] = {}  # what the nodes of a finished loop were called: their cotangents remember
+        self.lasting: set[str] = set()  # names of constants, which are the same everywhere
         self.lines: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = []
         self.constants: dict[str, np.ndarray[Any, Any]] = {}
         self.arguments = [self.named(node, node.name or "x") for node in graph.inputs]
@@ -175,6 +177,11 @@ class _Writer:
         name = self.names.new(wish)
         self.texts[node] = _Text(name, PRECEDENCE["call"], (name,))
         return name
+
+    def name_of(self, node: Node) -> str | None:
+        """The name that a node has, or had in its loop; None where it was written inside another's expression."""
+        text = self.texts[node].text if node in self.texts else self.called.get(node, "")
+        return text if text.isidentifier() else None
 
     # ---- bodies
 
@@ -218,8 +225,8 @@ class _Writer:
             about, prefix = about.cotangent_of, prefix + "d_"
         if about.name:
             return prefix + about.name
-        if prefix and about in self.texts and self.texts[about].text.isidentifier():
-            return prefix + self.texts[about].text
+        if prefix and (known := self.name_of(about)):
+            return prefix + known
         if about.primitive is pick:
             loop, i = about.inputs[0].params["loop"], about.params["position"]
             return prefix + (self.stack_name(loop, i, None) if i >= loop.carries else loop.graph.inputs[i].name or "carry")
@@ -244,9 +251,12 @@ class _Writer:
                 self.assign(node, node.name or "constant", indent)
         elif value.size <= LITERAL_SIZE:
             name = self.named(node, node.name or "constant")
+            self.lasting.add(name)
             self.lines.insert(0, (f"    {name} = {array_literal(value)}", (name,), ()))
         else:
-            self.constants[self.named(node, node.name or "constant")] = value
+            name = self.named(node, node.name or "constant")
+            self.lasting.add(name)
+            self.constants[name] = value
 
     def expression(self, node: Node, indent: str) -> _Text:
         """The node's NumPy text on its operands; a line that would be too long gives its longest operands names."""
@@ -307,11 +317,18 @@ class _Writer:
         if self.lines[-1][0].endswith(":"):
             self.lines.append((f"{inside}pass", (), ()))
         unused = {name for i, name in enumerate(carries) if i not in picks}
-        self.names.release((outer | set(stacks.values())) - unused)
+        self.forget(loop.graph)
+        self.names.release((outer | set(stacks.values()) | self.lasting) - unused)
         for found in self.picks[node]:
             i = found.params["position"]
             name = carries[i] if i < n else stacks[i]
             self.texts[found] = _Text(name, PRECEDENCE["call"], (name,))
+
+    def forget(self, step: Graph) -> None:
+        """A loop is written. Another may run the same step: there, the same nodes are other values."""
+        for node in step.nodes:
+            if node in self.texts and self.texts[node].text not in self.lasting:
+                self.called[node] = self.texts.pop(node).text
 
     def advance(self, carries: Sequence[str], following: Sequence[_Text], indent: str) -> None:
         """Give the carries their next values: one line each where no other still needs the old value, else together."""
@@ -326,15 +343,14 @@ class _Writer:
     def stack_name(self, loop: Loop, i: int, found: Node | None) -> str:
         """What the stack of a step's results is called: `forget_steps`, `h_steps`, `previous_h_steps`."""
         output = loop.graph.outputs[i]
-        if found is not None and (found.name or (found.cotangent_of is not None and found.cotangent_of in self.texts)):
+        if found is not None and (found.name or (found.cotangent_of is not None and self.name_of(found.cotangent_of))):
             return self.wish(found, False)
         for carry, following in zip(loop.graph.inputs, loop.graph.outputs[: loop.carries], strict=False):
             if output is following:
                 return f"{carry.name}_steps"
             if output is carry:
                 return f"previous_{carry.name}_steps"
-        known = self.texts.get(output)
-        name = known.text if known and known.text.isidentifier() else self.wish(output, True)
+        name = self.name_of(output) or self.wish(output, True)
         return name.rstrip("_") + "_steps"
 
     # ---- the module

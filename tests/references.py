@@ -69,6 +69,7 @@ REFERENCES: dict[str, Callable[..., Array]] = {
     "absorb": lambda share, cotangent: share + 0 * cotangent,
     "absorbed": lambda share, cotangent: np.zeros(np.broadcast_shapes(share.shape, cotangent.shape), bool),
     "argsort": lambda x, axis: np.argsort(x, axis, kind="stable"),
+    "bare": lambda x: x,
     "cast": lambda x, dtype: x.astype(dtype),
     "cumsum": _cumsum,
     "cholesky": np.linalg.cholesky,

@@ -20,6 +20,7 @@ from ..nodes import CONSTANT, Node, as_node
 from ..primitives import structure
 from ..primitives.elementwise import negative
 from ..primitives.structure import full, pick, reshape, transpose
+from ..primitives.text import params_key
 from .loops import merge_loops
 
 __all__ = ["RULES", "Rule", "simplify"]
@@ -94,7 +95,8 @@ def add_negative(y: Node, a: Node, b: Node) -> Any:
 @rule("multiply")
 def multiply_by_minus_one(y: Node, a: Node, b: Node) -> Any:
     """x * -1 -> -x"""
-    return negative(a) if _is(b, -1.0) else negative(b) if _is(a, -1.0) else None
+    x = a if _is(b, -1.0) else b if _is(a, -1.0) else None
+    return negative(x) if x is not None and x.dtype == y.dtype else None  # booleans have no negative
 
 
 @rule("power")
@@ -129,7 +131,7 @@ def reshape_to_same(y: Node, x: Node, shape: Any) -> Any:
 
 @rule("reshape")
 def reshape_twice(y: Node, x: Node, shape: Any) -> Any:
-    """reshape(reshape(x)) -> reshape(x)"""
+    """reshape(reshape(x, s), t) -> reshape(x, t)"""
     return reshape(x.inputs[0], shape=shape) if x.primitive is reshape else None
 
 
@@ -141,14 +143,14 @@ def broadcast_to_same(y: Node, x: Node, shape: Any) -> Any:
 
 @rule("reshape", "broadcast_to")
 def reshape_of_full(y: Node, x: Node, shape: Any) -> Any:
-    """reshape(full(v)) -> full(v)"""
+    """reshape(full(s, v), t) -> full(t, v)"""
     return full(shape=shape, value=x.params["value"], dtype=x.dtype) if x.primitive is full else None
 
 
 @rule("sum")
 def sum_over_nothing(y: Node, x: Node, axis: Any, keepdims: bool) -> Any:
-    """sum(x, axis=()) -> x"""
-    return x if axis == () else None
+    """sum(x, axis=()) -> x + 0"""
+    return x + 0 if axis == () else None  # NumPy's sum starts at 0, which matters to -0.0
 
 
 @rule("cast")
@@ -193,13 +195,17 @@ def simplify(graph: Graph) -> Graph:
     new: dict[Node, Node] = {}
     shared: dict[Any, Node] = {}
     for node in graph.nodes:
-        new[node] = node if node.is_leaf else _simplified(rebuild(node, [new[x] for x in node.inputs]), shared)
-        if new[node].cotangent_of is None and node.cotangent_of is not None and new[node].serial > node.serial:
-            new[node].cotangent_of = node.cotangent_of
-    for node in graph.nodes:  # a cotangent is called after its node, whatever became of it
-        about = new[node].cotangent_of
-        if about is not None and about in new:
-            new[node].cotangent_of = new[about]
+        if node.is_leaf:
+            new[node] = node
+            continue
+        rebuilt = rebuild(node, [new[x] for x in node.inputs])
+        about = new.get(node.cotangent_of, node.cotangent_of) if node.cotangent_of is not None else None
+        if rebuilt is node and about is not node.cotangent_of:  # a cotangent is called after its node, whatever became of it
+            rebuilt = Node(node.primitive, node.inputs, node.params, node.shape, node.dtype, node.weak, like=node)
+        found = new[node] = _simplified(rebuilt, shared)
+        unclaimed = found.cotangent_of is None or found.cotangent_of is node.cotangent_of
+        if unclaimed and found.serial > node.serial and about is not None and about.serial < found.serial:
+            found.cotangent_of = about
     return Graph(graph.inputs, [new[y] for y in graph.outputs], graph.in_structure, graph.out_structure)
 
 
@@ -214,7 +220,7 @@ def _simplified(node: Node, shared: dict[Any, Node]) -> Node:
     if node.shape is None:
         node = _with_simple_step(node)
     elif _foldable(node):
-        return _folded(node)
+        node = _folded(node)
     return shared.setdefault(_key(node), node) if node.inputs else node
 
 
@@ -237,7 +243,7 @@ def _in_place_of(node: Node, found: Node) -> Node:
 
 def _key(node: Node) -> Any:
     inputs = [_constant_key(x) if x.primitive is CONSTANT and x.shape == () else x for x in node.inputs]
-    return (node.primitive, *inputs, *node.params.items())
+    return (node.primitive, *inputs, *params_key(node.params))
 
 
 def _constant_key(x: Node) -> Any:
@@ -252,8 +258,11 @@ def _foldable(node: Node) -> bool:
 
 
 def _folded(node: Node) -> Node:
-    with np.errstate(all="ignore"):
-        (value,) = evaluate([node], {})
+    try:
+        with np.errstate(all="raise"):
+            (value,) = evaluate([node], {})
+    except FloatingPointError:  # left to the run, where the errstate in force decides about warnings
+        return node
     value.flags.writeable = False
     return Node(CONSTANT, (), {}, node.shape, node.dtype, cached=value, like=node)
 
@@ -261,5 +270,7 @@ def _folded(node: Node) -> Node:
 def _with_simple_step(node: Node) -> Node:
     loop: Loop = node.params["loop"]
     better = simplify(loop.graph)
+    if all(new is old for new, old in zip(better.outputs, loop.graph.outputs, strict=True)):
+        return node
     step = Loop(better, loop.carries, loop.slices, loop.length, loop.reverse)
     return Node(node.primitive, node.inputs, {"loop": step}, None, None, like=node)
