@@ -17,8 +17,8 @@ from . import drawing, numpy_api
 from .errors import FreeSymbolError, ImmutableError, MinigradError, explain
 from .evaluation import fitting, run_graph, value_of
 from .graph import Graph, free_symbols
-from .nodes import SYMBOL, Node
 from .indexing import take_index
+from .nodes import SYMBOL, Node
 from .primitives import elementwise, linear_algebra
 from .pytree import flatten
 from .rewrites import simplify
@@ -84,7 +84,9 @@ def _bool(self: Node) -> bool:
     if free:
         names = ", ".join(repr(s.name) for s in free[:3])
         problem = f"the truth of a node is not known while its symbols ({names}) have no values"
-        instead = "mg.where(condition, a, b) takes both branches and selects by entry; for a fixed choice, pass a Python bool"
+        instead = (
+            "mg.where(condition, a, b) takes both branches and selects by entry; for a fixed choice, pass a Python bool"
+        )
         raise FreeSymbolError(explain("if", problem, [self], instead))
     return bool(np.asarray(value_of(self)))
 
@@ -154,6 +156,11 @@ def _array_ufunc(self: Node, ufunc: Any, method: str, *inputs: Any, **kwargs: An
     if kwargs.get("out") is not None:
         instead = "array = array + node (a node's value is not written into an array; np.asarray(node) evaluates it)"
         raise ImmutableError(explain(f"np.{name}", "out= and in-place operators cannot take a node", inputs, instead))
+    if method in ("reduce", "accumulate"):
+        kwargs = {"axis": 0, **kwargs}  # the default of these methods, though np.sum and np.cumsum take all axes
+    if method == "outer":
+        a, b = inputs
+        name, inputs = ufunc.__name__, (numpy_api.expand_dims(a, tuple(range(-numpy_api.ndim(b), 0))), b)
     return _by_name(name)(*inputs, **kwargs)
 
 
@@ -165,8 +172,8 @@ def _array_function(self: Node, func: Any, types: Any, args: Any, kwargs: Any) -
 
 
 _UFUNC_NAMES = {"multiply.reduce": "prod", "add.reduce": "sum", "maximum.reduce": "max", "minimum.reduce": "min",
-                "logical_and.reduce": "all", "logical_or.reduce": "any", "add.accumulate": "cumsum",
-                "multiply.accumulate": "cumprod", "multiply.outer": "outer"}  # fmt: skip
+                "logical_and.reduce": "all", "logical_or.reduce": "any", "logaddexp.reduce": "logsumexp",
+                "add.accumulate": "cumsum", "multiply.accumulate": "cumprod"}  # fmt: skip
 
 
 def _by_name(name: str) -> Callable[..., Any]:

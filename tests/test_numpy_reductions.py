@@ -78,6 +78,30 @@ def test_methods_are_the_functions(name: str) -> None:
     assert_same(getattr(mg.constant(x), name)(axis=0), getattr(x, name)(axis=0), rtol=16)
 
 
+UFUNC_METHODS = ["add.reduce", "multiply.reduce", "maximum.reduce", "minimum.reduce", "logical_and.reduce",
+                 "logical_or.reduce", "logaddexp.reduce", "add.accumulate", "multiply.accumulate"]  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", [{}, {"axis": 0}, {"axis": 1}, {"axis": None}, {"keepdims": True}], ids=str)
+@pytest.mark.parametrize("name", UFUNC_METHODS)
+def test_methods_of_numpys_ufuncs(name: str, arguments: dict[str, Any]) -> None:
+    ufunc, method = name.split(".")
+    if method == "accumulate" and (arguments.get("axis", 0) is None or "keepdims" in arguments):
+        return
+    x = np.array([[1.0, 2.0, 0.0], [4.0, 0.5, 3.0]])
+    found = getattr(getattr(np, ufunc), method)(mg.constant(x), **arguments)
+    assert isinstance(found, Node)
+    assert_same(found, getattr(getattr(np, ufunc), method)(x, **arguments))
+
+
+@pytest.mark.parametrize("ufunc", [np.add, np.multiply, np.subtract, np.less])
+def test_outer_of_numpys_ufuncs(ufunc: Any) -> None:
+    for a, b in (((2, 3), (4,)), ((), (2, 2)), ((3,), ()), ((2,), (3,))):
+        x, y = np.arange(np.prod(a)).reshape(a), np.arange(np.prod(b)).reshape(b) + 0.5
+        assert_same(ufunc.outer(mg.constant(x), y), ufunc.outer(x, y))
+        assert_same(ufunc.outer(x, mg.constant(y)), ufunc.outer(x, y))
+
+
 @pytest.mark.parametrize("name", ["mean", "sum", "prod", "var", "std", "median", "nansum", "nanmean"])
 @given(data=st.data())
 @few
