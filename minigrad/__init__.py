@@ -50,4 +50,6 @@ del GRAPH_METHODS, NODE_METHODS  # imported for their effect: operators and meth
 def __getattr__(name: str) -> Any:
     close = numpy_api.nearest(name)
     known = "NumPy has it, minigrad does not" if hasattr(numpy, name) else "minigrad has no such name"
-    raise AttributeError(f"module 'minigrad' has no attribute {name!r}: {known}" + (f"; nearest is {close}" if close else ""))
+    raise AttributeError(
+        f"module 'minigrad' has no attribute {name!r}: {known}" + (f"; nearest is {close}" if close else "")
+    )

@@ -29,7 +29,7 @@ from .tracing import call_on_symbols, flatten_arguments, symbols_like
 __all__ = ["GradientReport", "check_gradients"]
 
 Vector = np.ndarray[Any, np.dtype[np.float64]]
-Line = Callable[[float], tuple[Vector, Vector]]  # how far -> values there, and the size of what was added up for them
+Line = Callable[[float], tuple[Vector, Vector]]  # h -> the values there, and the sizes of what they are sums of
 
 
 class Comparison(NamedTuple):

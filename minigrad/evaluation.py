@@ -15,7 +15,7 @@ import numpy as np
 
 from .errors import FeedError, FreeSymbolError, NonFiniteError, explain
 from .graph import Graph, Loop, free_symbols, topological
-from .nodes import SYMBOL, Node, own_array, as_node
+from .nodes import SYMBOL, Node, as_node, own_array
 from .primitives.text import function
 from .pytree import flatten
 

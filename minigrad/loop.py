@@ -34,7 +34,7 @@ def scan(
     reverse: bool = False,
     checkpoint: Any = None,
 ) -> tuple[Any, Any]:
-    """Call `step(carry, x) -> (carry, y)` for each x along the first axis of `xs`; return the last carry and the stacked ys.
+    """Call `step(carry, x) -> (carry, y)` for each x along the first axis of `xs`: the last carry, and the ys stacked.
 
     `init`, `xs` and what `step` returns are pytrees. The carry keeps its structure, shapes and dtypes. With `xs=None`,
     `length` says how many steps; `reverse` goes from the last x to the first (each y stays at its x's place).
@@ -56,7 +56,9 @@ def scan(
     step_xs = [symbol(_short(path), x.shape[1:], x.dtype) for (path, _), x in zip(x_pairs, slices, strict=True)]
 
     def trace_step() -> tuple[list[Node], list[Node], list[Node], Structure]:
-        symbols = [symbol(c.name or _short(path), c.shape, c.dtype) for (path, _), c in zip(carry_pairs, carries, strict=True)]
+        symbols = [
+            symbol(c.name or _short(path), c.shape, c.dtype) for (path, _), c in zip(carry_pairs, carries, strict=True)
+        ]
         with scope("t=*"), tracing():
             result = step(carry_structure.rebuild(symbols), x_structure.rebuild(step_xs))
         if not isinstance(result, tuple) or len(result) != 2:
@@ -78,7 +80,9 @@ def scan(
     following = [cast_to(b, a.dtype) if b.weak else b for a, b in zip(carries, following, strict=True)]
     for (path, _), before, after in zip(carry_pairs, carries, following, strict=True):
         if before.shape != after.shape or before.dtype != after.dtype:
-            problem = f"step changes {path} from shape {before.shape}, {before.dtype} to shape {after.shape}, {after.dtype}"
+            problem = (
+                f"step changes {path} from shape {before.shape}, {before.dtype} to shape {after.shape}, {after.dtype}"
+            )
             instead = "start with the shape and dtype that step returns, or cast with .astype"
             raise ShapeError(explain("scan", problem, [before, after], instead))
     results = run_loop([*symbols, *step_xs], [*following, *ys], carries, slices, length, reverse)
@@ -111,7 +115,12 @@ def _length(length: int | None, xs: Sequence[Node], pairs: Sequence[tuple[str, A
 
 
 def run_loop(
-    inputs: Sequence[Node], outputs: Sequence[Node], carries: Sequence[Node], xs: Sequence[Node], length: int, reverse: bool
+    inputs: Sequence[Node],
+    outputs: Sequence[Node],
+    carries: Sequence[Node],
+    xs: Sequence[Node],
+    length: int,
+    reverse: bool,
 ) -> list[Node]:
     """A scan node from a traced step, and its results.
 
@@ -121,8 +130,8 @@ def run_loop(
     inner = set(depending_on(inputs, outputs))
     outer = [x for node in inner for x in node.inputs if x not in inner]
     outer += [node for node in outputs if node not in inner]
-    outer = [n for n in dict.fromkeys(sorted(outer, key=lambda n: n.serial)) if not (n.primitive is CONSTANT and n.weak)]
-    closures = [n for n in outer if n not in set(inputs)]
+    outer = list(dict.fromkeys(sorted(outer, key=lambda n: n.serial)))
+    closures = [n for n in outer if n not in set(inputs) and not (n.primitive is CONSTANT and n.weak)]
     stand_ins = [_stand_in(n) for n in closures]
     body = substitute(outputs, dict(zip(closures, stand_ins, strict=True)))
     loop = Loop(Graph([*inputs, *stand_ins], body), len(carries), len(xs), length, reverse)
@@ -189,7 +198,9 @@ def _joint_vjp(
         carry=[ct_of[i] for i in ct_of if i < n] + list(sums.values()),
         start=[_or_zeros(cts[i], outputs[i]) for i in ct_of if i < n]
         + [full(shape=s.shape, value=0.0, dtype=s.dtype) for s in sums.values()],
-        slices=[(ct_of[i], cts[i]) for i in ys] + [(v, given[v]) for v in slices] + list(zip(stacked, stacks, strict=True)),
+        slices=[(ct_of[i], cts[i]) for i in ys]
+        + [(v, given[v]) for v in slices]
+        + list(zip(stacked, stacks, strict=True)),
         closures=dict(zip(inputs[n + m :], closures, strict=True)),
         outputs=back,
     )

@@ -84,9 +84,7 @@ def _bool(self: Node) -> bool:
     if free:
         names = ", ".join(repr(s.name) for s in free[:3])
         problem = f"the truth of a node is not known while its symbols ({names}) have no values"
-        instead = (
-            "mg.where(condition, a, b) takes both branches and selects by entry; for a fixed choice, pass a Python bool"
-        )
+        instead = "mg.where(condition, a, b), which takes both and selects by entry; for a fixed choice, a Python bool"
         raise FreeSymbolError(explain("if", problem, [self], instead))
     return bool(np.asarray(value_of(self)))
 
@@ -214,8 +212,8 @@ def _save_source(self: Graph, path: str) -> list[str]:
 # -------------------------------------------------------------------------------------------------------- the table
 
 _BY_FUNCTION = [  # x.method(...) is mg.method(x, ...)
-    "all", "any", "argmax", "argmin", "argsort", "astype", "clip", "cumprod", "cumsum", "diagonal", "dot", "max", "mean",
-    "min", "prod", "ravel", "repeat", "reshape", "round", "squeeze", "std", "sum", "swapaxes", "take", "trace",
+    "all", "any", "argmax", "argmin", "argsort", "astype", "clip", "cumprod", "cumsum", "diagonal", "dot", "max",
+    "mean", "min", "prod", "ravel", "repeat", "reshape", "round", "squeeze", "std", "sum", "swapaxes", "take", "trace",
     "transpose", "var",
 ]  # fmt: skip
 

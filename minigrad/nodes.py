@@ -108,13 +108,14 @@ class Primitive:
 
 def _settle_weak(primitive: Primitive, inputs: tuple[Node, ...]) -> tuple[tuple[Node, ...], bool]:
     # Bare numbers among the inputs -> what the primitive really gets, and whether its result is bare too.
-    # Numbers known only when run are computed with as NumPy scalars, for IEEE's sake (1 / 0.0 is inf, no exception), and
-    # become bare again (`float(x)`) where they meet an array.
+    # Numbers known only when run are computed with as NumPy scalars, for IEEE's sake (1 / 0.0 is inf, no exception),
+    # and become bare again (`float(x)`) where they meet an array.
     if primitive is Primitive.table["bare"]:
         return inputs, True
     if not all(x.weak for x in inputs):
         bare = Primitive.table["bare"]
-        return tuple([bare(x) if x.weak and x.primitive is not CONSTANT and x.primitive is not bare else x for x in inputs]), False
+        known = (CONSTANT, bare)
+        return tuple([bare(x) if x.weak and x.primitive not in known else x for x in inputs]), False
     if all(x.primitive is CONSTANT for x in inputs):
         return (constant(np.asarray(inputs[0].cached)), *inputs[1:]), False
     return inputs, primitive.operator not in ("call", "subscript")  # x * 2 is bare, np.sin(x) is a NumPy scalar
@@ -196,7 +197,8 @@ class Node(NodeMethods):
             self.name, self.scope, self.cotangent_of = name, _context.scope, None
             self.origin = _context.origin or user_line()
         else:
-            self.name, self.scope, self.origin, self.cotangent_of = like.name, like.scope, like.origin, like.cotangent_of
+            self.name, self.scope = like.name, like.scope
+            self.origin, self.cotangent_of = like.origin, like.cotangent_of
 
     @property
     def is_leaf(self) -> bool:
@@ -347,7 +349,7 @@ def as_node(value: Any, operation: str = "constant") -> Node:
 
 
 def own_array(value: Any, what: str, dtype: Any = None) -> np.ndarray[Any, Any]:
-    # anything -> a read-only array of the graph's own
+    """Anything as a read-only array of the graph's own; `what` is what errors call it."""
     if isinstance(value, (list, tuple)) and contains_node(value):
         raise DtypeError(explain(what, "a list that holds nodes is no array", instead="mg.stack(the_list)"))
     if isinstance(value, np.ma.MaskedArray):
@@ -355,7 +357,8 @@ def own_array(value: Any, what: str, dtype: Any = None) -> np.ndarray[Any, Any]:
     try:
         array = np.array(value, dtype=dtype, copy=True, subok=False)
     except ValueError as error:
-        raise ShapeError(explain(what, f"a ragged list is no array ({error})", instead="pad it, or use a mask")) from None
+        problem = f"a ragged list is no array ({error})"
+        raise ShapeError(explain(what, problem, instead="pad it, or use a mask")) from None
     _check_dtype(array.dtype, what, value)
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     array.flags.writeable = False
@@ -363,6 +366,7 @@ def own_array(value: Any, what: str, dtype: Any = None) -> np.ndarray[Any, Any]:
 
 
 def contains_node(values: Iterable[Any]) -> bool:
+    """Whether a nested list has a node in it."""
     return any(isinstance(v, Node) or (isinstance(v, (list, tuple)) and contains_node(v)) for v in values)
 
 
@@ -373,7 +377,8 @@ def _check_dtype(dtype: np.dtype[Any], what: str, value: Any = None) -> np.dtype
         problem, instead = f"complex numbers are not supported (dtype {dtype})", "real and imaginary part as two arrays"
     elif dtype.kind == "O":
         kind = "" if value is None else f", from {type(value).__name__}"
-        problem, instead = f"an array of objects has no derivative (dtype object{kind})", "an array of floats or integers"
+        problem = f"an array of objects has no derivative (dtype object{kind})"
+        instead = "an array of floats or integers"
     else:
         problem, instead = f"dtype {dtype} is not supported", "floats, integers or booleans"
     raise DtypeError(explain(what, problem, [value] if hasattr(value, "dtype") else [], instead))

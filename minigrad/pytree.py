@@ -120,11 +120,12 @@ def _flatten(value: Any, path: str, out: list[tuple[str, Any]]) -> Structure:
         out.append((path, value))
         return _LEAF
     kind = type(value)
-    if isinstance(value, _STATIC_TYPES) or isinstance(value, type):
+    if isinstance(value, (*_STATIC_TYPES, type)):
         return Structure("static", value=value)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         names = tuple(value._fields)
-        return Structure(kind, names, tuple(_flatten(v, _join(path, n), out) for n, v in zip(names, value, strict=True)))
+        children = tuple(_flatten(v, _join(path, n), out) for n, v in zip(names, value, strict=True))
+        return Structure(kind, names, children)
     if kind in (tuple, list):
         children = tuple(_flatten(v, f"{path}[{i}]", out) for i, v in enumerate(value))
         return Structure(kind, (), children)
@@ -137,8 +138,8 @@ def _flatten(value: Any, path: str, out: list[tuple[str, Any]]) -> Structure:
     if callable(value):
         return Structure("static", value=value)
     raise StructureError(
-        f"{path or 'argument'}: {kind.__module__}.{kind.__qualname__} is no pytree: containers are tuples, lists, dicts, "
-        "named tuples and dataclasses; leaves are arrays, nodes and floats"
+        f"{path or 'argument'}: {kind.__module__}.{kind.__qualname__} is no pytree: containers are tuples, lists, "
+        "dicts, named tuples and dataclasses; leaves are arrays, nodes and floats"
         "\n  instead: make the class a dataclass, or close over the object instead of passing it"
     )
 

@@ -303,7 +303,8 @@ def _why_unused(target: Node | Edge, y: Node) -> str:
     for consumer in reached:
         if consumer not in carriers:
             reason = "a stop_gradient" if consumer.primitive is structure.stop_gradient else consumer.primitive.name
-            kind = f", which gives {consumer.dtype}" if consumer.dtype is not None and consumer.dtype.kind != "f" else ""
+            dtype = consumer.dtype
+            kind = f", which gives {dtype}" if dtype is not None and dtype.kind != "f" else ""
             where = f" at {consumer.origin}" if consumer.origin else ""
             return f"no derivative of y ({y.label}) reaches {node.label}: the path ends in {reason}{kind}{where}"
     return f"no derivative of y ({y.label}) reaches {node.label}"

@@ -22,8 +22,8 @@ from .errors import DtypeError, GradientError, ShapeError, StructureError, expla
 from .evaluation import run_graph
 from .forward import push
 from .graph import Graph, depending_on, free_symbols, substitute
-from .nodes import Node, as_node, symbol
 from .loop import run_loop
+from .nodes import Node, as_node, symbol
 from .primitives.structure import cast, full, reshape, zeros_like
 from .primitives.structure import stop_gradient as stop
 from .pytree import Structure, flatten, flatten_with_paths, tree_map
@@ -116,7 +116,9 @@ def cast_weak(node: Node, like: Node) -> Node:
     return cast(node, dtype=like.dtype) if node.weak and not like.weak else node
 
 
-def _gradients(call: _Call, y: Node, chosen: Sequence[int], cotangents: Sequence[tuple[Node, Node]] | None = None) -> list[Node]:
+def _gradients(
+    call: _Call, y: Node, chosen: Sequence[int], cotangents: Sequence[tuple[Node, Node]] | None = None
+) -> list[Node]:
     # d(y)/d(chosen symbols), zeros where nothing reaches
     symbols = [call.symbols[i] for i in chosen]
     seeds = cotangents if cotangents is not None else [(y, full(shape=(), value=1.0, dtype=y.dtype))]
@@ -267,9 +269,12 @@ def jvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[
     return call.out_structure.rebuild(values), call.out_structure.rebuild(slopes)
 
 
-def _pushed(operation: str, fn: Function, primals: Any, tangents: Any) -> tuple[_Call, list[tuple[Node, Any]], list[Node]]:
+def _pushed(
+    operation: str, fn: Function, primals: Any, tangents: Any
+) -> tuple[_Call, list[tuple[Node, Any]], list[Node]]:
     if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
-        raise TypeError(explain(operation, "primals and tangents are tuples, one entry an argument", instead="(x,), (v,)"))
+        problem = "primals and tangents are tuples, one entry an argument"
+        raise TypeError(explain(operation, problem, instead="(x,), (v,)"))
     call = _Call(operation, fn, primals, {})
     pairs, found = flatten_with_paths(tuple(tangents), "tangents")
     more = _matching(call, operation, "tangent", call.symbols, pairs, call.in_structure.children[0], found)
@@ -371,7 +376,7 @@ def hessian(fn: Function, argnums: int | Sequence[int] = 0) -> Function:
 
 
 class Compiled:
-    """What `compile` returns: a function that is traced once for each structure, shapes and dtypes it is called with."""
+    """What `compile` returns: a function, traced once for each structure, shapes and dtypes that it is called with."""
 
     def __init__(self, fn: Function, check_finite: bool = False) -> None:
         functools.update_wrapper(self, fn)

@@ -55,6 +55,7 @@ class Affine:
     b_h: Array = None
 
     def __call__(self, x: Array, h: Array) -> Array:
+        """x (batch, input), h (batch, hidden) -> (batch, hidden)."""
         return plus(mg.matmul(x, self.w_x) + mg.matmul(h, self.w_h), self.b)
 
     @staticmethod
@@ -229,7 +230,7 @@ class GRUCell:
         input_size: int, hidden_size: int, rng: Any = 0, dtype: Any = "float64", bias: bool = True,
         reset: str = "after",
     ) -> GRUCell:  # fmt: skip
-        """Weights uniform on ±1/√hidden_size, biases 0. Raises as `RNNCell.init`, and ValueError for another `reset`."""
+        """Weights uniform on ±1/√hidden_size, biases 0. Raises as `RNNCell.init`; ValueError for another `reset`."""
         _sizes(input_size, hidden_size, dtype)
         if reset not in ("after", "before"):
             raise ValueError(f"reset is 'after' or 'before', got {reset!r}")

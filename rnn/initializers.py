@@ -18,7 +18,9 @@ def generator(rng: Any) -> np.random.Generator:
     True
     """
     if rng is None:
-        raise TypeError("rng is None, which would draw other numbers at each run; give a seed (rng=0) or a NumPy Generator")
+        raise TypeError(
+            "rng is None, which would draw other numbers at each run; give a seed (rng=0) or a NumPy Generator"
+        )
     return np.random.default_rng(rng)
 
 

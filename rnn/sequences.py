@@ -25,7 +25,7 @@ Array = Any
 def unroll(
     cell: Any, xs: Array, state: Any = None, mask: Array = None, lengths: Array = None, reverse: bool = False
 ) -> tuple[Any, Any]:
-    """Apply `cell` to each x of `xs` in a Python loop: every step becomes nodes of its own, under scope `t=0`, `t=1`, ...
+    """Apply `cell` to each x of `xs` in a Python loop: every step becomes nodes of its own, under `t=0`, `t=1`...
 
     xs: (T, batch, input), or (T, input) without a batch. Returns the stacked outputs (T, batch, hidden) and the last
     state. `mask` (T, batch) or `lengths` (batch,) tell which steps are real; with `reverse` the last x goes first, and
@@ -65,7 +65,9 @@ def scan(
     True
     """
     cell, xs, state, mask = _prepared("scan", cell, xs, state, mask, lengths)
-    state, outputs = mg.scan(_step(cell, mask is not None), state, _Now(xs, mask), reverse=reverse, checkpoint=checkpoint)
+    state, outputs = mg.scan(
+        _step(cell, mask is not None), state, _Now(xs, mask), reverse=reverse, checkpoint=checkpoint
+    )
     return outputs, state
 
 
@@ -93,7 +95,9 @@ def _column(mask: Array, like: Array) -> Array:
     return mg.reshape(mask, mask.shape + (1,) * (like.ndim - mask.ndim))
 
 
-def _prepared(operation: str, cell: Any, xs: Array, state: Any, mask: Array, lengths: Array) -> tuple[Any, Any, Any, Any]:
+def _prepared(
+    operation: str, cell: Any, xs: Array, state: Any, mask: Array, lengths: Array
+) -> tuple[Any, Any, Any, Any]:
     """Cell, sequence, state and mask as nodes, checked; what is missing is filled in."""
     if not callable(cell) or not hasattr(cell, "initial_state"):
         problem = f"a cell has the methods __call__(x, state) and initial_state(batch), {type(cell).__name__} has not"
@@ -157,7 +161,9 @@ class Stateful:
 
     def __init__(self, cell: Any, head: Any = None, state: Any = None) -> None:
         if not callable(cell) or not hasattr(cell, "initial_state"):
-            raise TypeError(mg.errors.explain("Stateful", f"{type(cell).__name__} is no cell", instead="rnn.LSTMCell.init(...)"))
+            raise TypeError(
+                mg.errors.explain("Stateful", f"{type(cell).__name__} is no cell", instead="rnn.LSTMCell.init(...)")
+            )
         self.cell, self.head, self.state = cell, head, state
         self._made_in = mg.nodes.tracing.current()
         self._compiled = mg.compile(_one_step)
@@ -167,7 +173,7 @@ class Stateful:
         self.state = None
 
     def step(self, x: Array) -> Any:
-        """Take one step from `self.state`, keep the new state, and return the output, through the head if there is one."""
+        """Take one step from `self.state`, keep the new state, and return the output, through the head if any."""
         if mg.nodes.tracing.current() is not self._made_in:
             problem = "this net was made outside the function that is being traced, and its state would leak out of it"
             instead = "make the net inside the function: net = rnn.Stateful(cell, head)"

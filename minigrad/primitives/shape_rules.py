@@ -1,4 +1,4 @@
-"""Shape and dtype rules that many primitives share. A rule costs what a node costs, so common cases go the short way."""
+"""Shape and dtype rules that many primitives share. A node costs what its rule does, so common cases go a short way."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def broadcast_shapes(operation: str, inputs: Sequence[Node]) -> Shape:
         except ValueError:
             listed = " and ".join(str(x.shape) for x in inputs)
             problem = f"shapes {listed} do not broadcast together"
-            raise ShapeError(explain(operation, problem, inputs, "reshape one of them, or insert axes with x[..., None]")) from None
+            instead = "reshape one of them, or insert axes with x[..., None]"
+            raise ShapeError(explain(operation, problem, inputs, instead)) from None
         break
     return shape
 

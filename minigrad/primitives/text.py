@@ -67,7 +67,8 @@ def array_literal(array: np.ndarray[Any, Any]) -> str:
         return full_literal(array.shape, array.flat[0].item() if array.size else 0, array.dtype)
     entries = _nested(array)
     implied = {"f": "float64", "i": "int64", "b": "bool"}.get(array.dtype.kind)
-    return f"np.array({entries})" if implied == array.dtype.name else f"np.array({entries}, dtype=np.{array.dtype.name})"
+    kind = "" if implied == array.dtype.name else f", dtype=np.{array.dtype.name}"
+    return f"np.array({entries}{kind})"
 
 
 def is_uniform(array: np.ndarray[Any, Any]) -> bool:
@@ -80,7 +81,9 @@ def full_literal(shape: tuple[int, ...], value: Any, dtype: np.dtype[Any]) -> st
     """`np.zeros((3, 4))`, `np.ones(5, dtype=np.float32)` or `np.full(...)`: an array of one value."""
     kind = "" if dtype == np.float64 else f", dtype={literal(dtype)}"
     named = "np.zeros" if value == 0 and math.copysign(1, value) > 0 else "np.ones" if value == 1 else ""
-    return f"{named}({literal(shape)}{kind})" if named else f"np.full({literal(shape)}, {literal(value)}, dtype={literal(dtype)})"
+    if named:
+        return f"{named}({literal(shape)}{kind})"
+    return f"np.full({literal(shape)}, {literal(value)}, dtype={literal(dtype)})"
 
 
 def _nested(array: np.ndarray[Any, Any]) -> str:
