@@ -235,9 +235,9 @@ class GRUCell:
         if reset not in ("after", "before"):
             raise ValueError(f"reset is 'after' or 'before', got {reset!r}")
         rng = generator(rng)
-        gates = [Affine.init(input_size, hidden_size, rng, dtype, bias) for _ in range(2)]
-        b_h = 0.0 if reset == "after" else None
-        return GRUCell(*gates, Affine.init(input_size, hidden_size, rng, dtype, bias, b_h=b_h), reset)
+        second = (None, None, 0.0 if reset == "after" else None)  # biases
+        gates = [Affine.init(input_size, hidden_size, rng, dtype, bias, b_h=b_h) for b_h in second]
+        return GRUCell(gates[0], gates[1], gates[2], reset)
 
     def __call__(self, x: Array, state: Array) -> tuple[Array, Array]:
         """One step: x (batch, input), state (batch, hidden) -> (output, state)."""
