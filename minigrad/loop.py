@@ -42,7 +42,7 @@ def scan(
     Raises ShapeError (xs of unequal length, a carry that changes shape or dtype), StructureError (a step that returns
     another structure), ValueError (no or a negative length).
 
-    >>> import minigrad as mg
+    >>> import minigrad as mg, numpy as np
     >>> total, partial = mg.scan(lambda s, x: (s + x, s + x), 0.0, mg.constant([1.0, 2.0, 3.0]))
     >>> float(total), np.asarray(partial).tolist()
     (6.0, [1.0, 3.0, 6.0])

@@ -61,7 +61,7 @@ def scan(
 
     >>> import rnn
     >>> cell, xs = rnn.LSTMCell.init(3, 4, rng=0), np.ones((5, 2, 3))
-    >>> np.array_equal(rnn.scan(cell, xs)[0], rnn.unroll(cell, xs)[0])
+    >>> bool(np.array_equal(rnn.scan(cell, xs)[0], rnn.unroll(cell, xs)[0]))
     True
     """
     cell, xs, state, mask = _prepared("scan", cell, xs, state, mask, lengths)
