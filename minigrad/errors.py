@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 __all__ = [
-    "AxisError", "DtypeError", "FeedError", "FreeSymbolError", "GradientCheckError", "GradientError",
+    "ArgumentError", "AxisError", "DtypeError", "FeedError", "FreeSymbolError", "GradientCheckError", "GradientError",
     "ImmutableError", "IndexingError", "MinigradError", "MissingExtraError", "NonFiniteError", "ShapeError",
     "StructureError",
 ]
@@ -31,6 +31,10 @@ class ShapeError(MinigradError, ValueError):
 
 class DtypeError(MinigradError, TypeError):
     """A dtype that an operation cannot take: complex, object, string, or an integer where a float is needed."""
+
+
+class ArgumentError(MinigradError, ValueError, TypeError):
+    """An argument that is none of those that a function takes: a mode that there is not, a number out of its range."""
 
 
 class AxisError(MinigradError, np.exceptions.AxisError):

@@ -18,6 +18,7 @@ import numpy as np
 
 from .errors import DtypeError, IndexingError, ShapeError, explain
 from .nodes import CONSTANT, Node, as_node
+from .primitives.shape_rules import broadcast_shapes
 from .primitives.structure import ALL, gather, index, operand, reshape, stack
 from .primitives.text import Cut
 
@@ -30,25 +31,25 @@ class _Switch(NamedTuple):
     positions: Node
 
 
-def take_index(x: Node, key: Any) -> Node:
+def take_index(x: Node, key: Any, operation: str = "indexing") -> Node:
     """`x[key]`, as NumPy has it. Indexing a stack by a constant integer gives the operand itself.
 
-    Raises IndexingError for an index that `x` does not have, or that is none.
+    `operation` is what errors name. Raises IndexingError for an index that `x` does not have, or that is none.
     """
-    return _taken(x, _complete(x, key if isinstance(key, tuple) else (key,)))
+    return _taken(x, _complete(operation, x, key if isinstance(key, tuple) else (key,)), operation)
 
 
-def _taken(x: Node, parts: Sequence[Any]) -> Node:
+def _taken(x: Node, parts: Sequence[Any], operation: str) -> Node:
     while parts and isinstance(parts[-1], Cut) and parts[-1] == ALL:
         parts = parts[:-1]
     if any(isinstance(part, (Node, _Switch)) for part in parts):
-        return _advanced(x, parts)
+        return _advanced(operation, x, parts)
     parts = [part for part in parts if part is not Ellipsis]
     if not parts:
         return x
     item = _item_of_stack(x, parts)
     if item is not None:
-        return _taken(*item)
+        return _taken(*item, operation)
     basic = tuple([part for part in parts if part is not None])
     taken = index(x, index=basic) if any(part != ALL for part in basic) else x
     return _with_new_axes(taken, parts) if len(basic) < len(parts) else taken
@@ -57,26 +58,26 @@ def _taken(x: Node, parts: Sequence[Any]) -> Node:
 # --------------------------------------------------------------------------------------------- reading the index
 
 
-def _complete(x: Node, key: Sequence[Any]) -> list[Any]:
+def _complete(operation: str, x: Node, key: Sequence[Any]) -> list[Any]:
     # one entry for each axis of x, from the first on: an int that is 0 or more, a Cut or an integer node; and between
     # them None, switches, and `...` where it stands for no axis
-    converted = [_converted(x, part) for part in key]
+    converted: list[Any] = [_converted(operation, x, part) for part in key]
     used = sum([part.ndim if isinstance(part, np.ndarray) else _uses_axis(part) for part in converted])
     dots = [i for i, part in enumerate(converted) if part is Ellipsis]
     if len(dots) > 1:
-        raise IndexingError(explain("indexing", "an index can have one `...`, this one has more", [x]))
+        raise IndexingError(explain(operation, "an index can have one `...`, this one has more", [x]))
     if used > len(x.shape):
-        raise IndexingError(explain("indexing", f"{used} indices for {len(x.shape)} dimensions", [x]))
+        raise IndexingError(explain(operation, f"{used} indices for {len(x.shape)} dimensions", [x]))
     if dots:
         converted[dots[0] : dots[0] + 1] = [ALL] * (len(x.shape) - used) or [Ellipsis]
     parts: list[Any] = []
     axis, nothing = 0, any(_picks_nothing(part) for part in converted)
     for part in converted:
         if isinstance(part, np.ndarray):
-            parts += _positions(x, part, axis)
+            parts += _positions(operation, x, part, axis)
             axis += part.ndim
         else:
-            parts.append(part if nothing and isinstance(part, Node) else _checked(x, part, axis))
+            parts.append(part if nothing and isinstance(part, Node) else _checked(operation, x, part, axis))
             axis += _uses_axis(part)
     return parts
 
@@ -90,19 +91,19 @@ def _uses_axis(part: Any) -> int:
     return 0 if part is None or part is Ellipsis else 1
 
 
-def _converted(x: Node, part: Any) -> Any:
+def _converted(operation: str, x: Node, part: Any) -> Any:
     # as it is written -> an int, a Cut, None, Ellipsis, an integer node, or an array of booleans
     if part is None or part is Ellipsis:
         return part
     if isinstance(part, slice):
-        cut = Cut(*[_bound(x, value) for value in (part.start, part.stop, part.step)])
+        cut = Cut(*[_bound(operation, x, value) for value in (part.start, part.stop, part.step)])
         if cut.step == 0:
-            raise ShapeError(explain("indexing", "the step of a slice is not 0", [x]))
+            raise ShapeError(explain(operation, "the step of a slice is not 0", [x]))
         return cut
     if isinstance(part, (int, np.integer)) and not isinstance(part, bool):
         return int(part)
     try:
-        node = operand(part, "indexing")
+        node = operand(part, operation)
     except DtypeError as error:
         raise IndexingError(str(error)) from None
     if isinstance(part, (list, tuple)) and 0 in node.shape:
@@ -111,49 +112,49 @@ def _converted(x: Node, part: Any) -> Any:
         if node.primitive is not CONSTANT:
             problem = "a boolean index that is computed has no fixed number of results"
             instead = "mg.where(mask, x, 0), or a mask that is an array"
-            raise IndexingError(explain("indexing", problem, [x, node], instead))
+            raise IndexingError(explain(operation, problem, [x, node], instead))
         return np.asarray(node.cached)
     if node.dtype.kind not in "iu":
         problem = f"an index is an integer or boolean, got {node.dtype}"
-        raise IndexingError(explain("indexing", problem, [x, node], "index.astype('int64')"))
+        raise IndexingError(explain(operation, problem, [x, node], "index.astype('int64')"))
     return int(node.cached) if node.primitive is CONSTANT and node.shape == () else node
 
 
-def _bound(x: Node, value: Any) -> int | None:
+def _bound(operation: str, x: Node, value: Any) -> int | None:
     if value is None:
         return None
     if isinstance(value, Node) and value.primitive is not CONSTANT:
         problem = "a slice has constant bounds, since they decide the shape of the result"
         instead = "x[start + np.arange(length)], where start may be any node"
-        raise IndexingError(explain("indexing", problem, [x, value], instead))
+        raise IndexingError(explain(operation, problem, [x, value], instead))
     try:
         return operator.index(value)
     except TypeError:
-        raise IndexingError(explain("indexing", f"a slice's bounds are integers or None, got {value!r}", [x])) from None
+        raise IndexingError(explain(operation, f"a slice's bounds are integers or None, got {value!r}", [x])) from None
 
 
-def _checked(x: Node, part: Any, axis: int) -> Any:
+def _checked(operation: str, x: Node, part: Any, axis: int) -> Any:
     # an index within the bounds of its axis, as far as that is known
     if isinstance(part, int):
         size = x.shape[axis]
         if not -size <= part < size:
             problem = f"index {part} is out of bounds for axis {axis} with size {size}"
-            raise IndexingError(explain("indexing", problem, [x]))
+            raise IndexingError(explain(operation, problem, [x]))
         return part % size
     if isinstance(part, Node) and part.primitive is CONSTANT and part.cached.size:
         for extreme in (int(part.cached.min()), int(part.cached.max())):
-            _checked(x, extreme, axis)
+            _checked(operation, x, extreme, axis)
     return part
 
 
-def _positions(x: Node, mask: np.ndarray[Any, Any], axis: int) -> list[Any]:
+def _positions(operation: str, x: Node, mask: np.ndarray[Any, Any], axis: int) -> list[Any]:
     # a mask as the positions of its True entries, an index for each of its axes
     if mask.ndim == 0:
         return [_Switch(as_node(np.zeros(int(mask), dtype=np.int64)))]
     meant = x.shape[axis : axis + mask.ndim]
     if mask.shape != meant:
         problem = f"a mask of shape {mask.shape} stands for axes of shape {meant}"
-        raise IndexingError(explain("indexing", problem, [x], "a mask of the shape of the axes that it is for"))
+        raise IndexingError(explain(operation, problem, [x], "a mask of the shape of the axes that it is for"))
     return [as_node(positions) for positions in np.nonzero(mask)]
 
 
@@ -187,7 +188,7 @@ def _with_new_axes(taken: Node, parts: Sequence[Any]) -> Node:
     return reshape(taken, shape=(*shape, *sizes))
 
 
-def _advanced(x: Node, parts: Sequence[Any]) -> Node:
+def _advanced(operation: str, x: Node, parts: Sequence[Any]) -> Node:
     # None and switches become axes of length 1 first. Integers count as index arrays, as in NumPy, and `...` between
     # two of them sets them apart, even where it stands for no axis.
     sizes = iter(x.shape)
@@ -207,6 +208,7 @@ def _advanced(x: Node, parts: Sequence[Any]) -> Node:
     if Ellipsis in pattern:  # is to stand for no axis
         pattern += [ALL] * (len(widened) - len(single))
     try:
-        return gather(x, *indices, pattern=tuple(pattern))
+        broadcast_shapes(operation, indices)
     except ShapeError as error:
         raise IndexingError(str(error)) from None
+    return gather(x, *indices, pattern=tuple(pattern))

@@ -28,7 +28,7 @@ def laid_out(draw: Any, shape: tuple[int, ...], dtype: str) -> Array:
     values = (np.arange(size) - size // 3).astype(dtype).reshape(shape)
     kind = draw(st.sampled_from(["rows", "columns", "strided"]))
     if kind == "columns":
-        return np.asfortranarray(values)
+        return np.asarray(values, order="F")
     if kind == "strided":
         wide = np.zeros([2 * n for n in shape], dtype)
         part = wide[tuple(slice(None, None, -2) for _ in shape)] if shape else wide

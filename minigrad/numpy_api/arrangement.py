@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DtypeError, ShapeError, explain
+from ..errors import ArgumentError, DtypeError, IndexingError, ShapeError, explain
 from ..indexing import take_index
 from ..nodes import Node
 from ..primitives import elementwise, reductions, structure
 from ..primitives.shape_rules import normalize_axes, normalize_axis
 from ..primitives.structure import ALL, strong
 from ..primitives.text import Cut
-from .manipulation import concatenate, ravel, transpose, with_axes
+from .manipulation import ravel, transpose, with_axes
 
 __all__ = [
     "argsort", "delete", "diff", "flip", "fliplr", "flipud", "pad", "repeat", "roll", "rot90", "sort", "take",
@@ -34,9 +34,9 @@ def _line(operation: str, array: Any, axis: int | None) -> tuple[Node, int]:
     return (ravel(x), 0) if axis is None else (x, normalize_axis(operation, x, axis))
 
 
-def _along(x: Node, axis: int, part: Any) -> Node:
+def _along(x: Node, axis: int, part: Any, operation: str = "indexing") -> Node:
     # x[:, :, part], with `part` at `axis`
-    return take_index(x, (*[slice(None)] * axis, part))
+    return take_index(x, (*[slice(None)] * axis, part), operation)
 
 
 # ------------------------------------------------------------------------------------------ repeated, moved, turned
@@ -100,7 +100,7 @@ def roll(a: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = 
     x = strong(a, "roll")
     if axis is None:
         return structure.reshape(roll(ravel(x), shift, 0), shape=x.shape)
-    shifts, axes = np.broadcast_arrays(shift, axis)
+    shifts, axes = np.broadcast_arrays(np.asarray(shift), np.asarray(axis))
     if shifts.ndim > 1:
         raise ShapeError(explain("roll", "shift and axis are numbers or sequences of numbers", [x]))
     for places, along in zip(shifts.flat, axes.flat, strict=True):
@@ -188,7 +188,7 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: 
         return _padded_with_constants(x, widths, values)
     if mode not in _BY_POSITION:
         problem = f"mode {mode!r} is not supported; there are 'constant', {', '.join(map(repr, _BY_POSITION))}"
-        raise ValueError(explain("pad", problem, [x], "mg.concatenate with the entries to be put there"))
+        raise ArgumentError(explain("pad", problem, [x], "mg.concatenate with the entries to be put there"))
     for axis, (before, after) in enumerate(widths):
         if before or after:
             if x.shape[axis] == 0:
@@ -247,8 +247,8 @@ def take(a: Any, indices: Any, axis: int | None = None, *, mode: str = "raise") 
     elif mode == "clip":
         positions = elementwise.clip(positions, 0, x.shape[along] - 1)
     elif mode != "raise":
-        raise ValueError(explain("take", f"mode is 'raise', 'wrap' or 'clip', got {mode!r}"))
-    return _along(x, along, positions)
+        raise ArgumentError(explain("take", f"mode is 'raise', 'wrap' or 'clip', got {mode!r}"))
+    return _along(x, along, positions, "take")
 
 
 def _whole_numbers(indices: Any) -> Any:
@@ -270,10 +270,10 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Node:
         problem = f"the array has {len(x.shape)} axes, the indices have {len(positions.shape)}"
         raise ShapeError(explain("take_along_axis", problem, [x, positions]))
     if positions.dtype.kind not in "iu":
-        raise DtypeError(explain("take_along_axis", f"indices are integers, got {positions.dtype}", [x, positions]))
+        raise IndexingError(explain("take_along_axis", f"indices are integers, got {positions.dtype}", [x, positions]))
     grid: list[Any] = list(np.ogrid[tuple(map(slice, x.shape))])
     grid[along] = positions
-    return take_index(x, tuple(grid))
+    return take_index(x, tuple(grid), "take_along_axis")
 
 
 def delete(arr: Any, obj: Any, axis: int | None = None) -> Node:
@@ -284,7 +284,11 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Node:
     [10, 30]
     """
     x, along = _line("delete", arr, axis)
-    return _along(x, along, np.delete(np.arange(x.shape[along]), obj))
+    try:
+        kept = np.delete(np.arange(x.shape[along]), np.asarray(obj) if isinstance(obj, Node) else obj)
+    except (IndexError, ValueError) as error:
+        raise IndexingError(explain("delete", str(error), [x])) from None
+    return _along(x, along, kept)
 
 
 # ---------------------------------------------------------------------------------------- by size and by difference
@@ -301,7 +305,7 @@ def argsort(a: Any, axis: int | None = -1, kind: str | None = None, *, stable: b
     """
     x, along = _line("argsort", a, axis)
     if kind not in (None, "quicksort", "mergesort", "heapsort", "stable"):
-        raise ValueError(explain("argsort", f"kind {kind!r} is not known; leave it out, all sorts here are stable"))
+        raise ArgumentError(explain("argsort", f"kind {kind!r} is not known; leave it out, all sorts here are stable"))
     return reductions.argsort(x, axis=along)
 
 
@@ -326,14 +330,15 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     x = strong(a, "diff")
     along, times = normalize_axis("diff", x, axis), operator.index(n)
     if times < 0:
-        raise ValueError(explain("diff", f"the order must be 0 or more, got {times}", [x]))
+        raise ArgumentError(explain("diff", f"the order must be 0 or more, got {times}", [x]))
     if times == 0:
         return x
     line = (*x.shape[:along], 1, *x.shape[along + 1 :])
     ends = [None if e is None else strong(e, "diff") for e in (prepend, append)]
     ends = [structure.broadcast_to(e, shape=line) if e is not None and not e.shape else e for e in ends]
     parts = [part for part in (ends[0], x, ends[1]) if part is not None]
-    x = concatenate(parts, along) if len(parts) > 1 else x
+    structure.joined_shape("diff", parts, along)
+    x = structure.join(*parts, axis=along) if len(parts) > 1 else x
     minus: Callable[..., Node] = elementwise.not_equal if x.dtype.kind == "b" else elementwise.subtract
     for _ in range(times):
         x = minus(_along(x, along, slice(1, None)), _along(x, along, slice(None, -1)))

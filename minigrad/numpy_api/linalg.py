@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ShapeError, explain
+from ..errors import ArgumentError, ShapeError, explain
 from ..indexing import take_index
 from ..nodes import Node
 from ..primitives import elementwise, linear_algebra, reductions, structure
@@ -91,7 +91,7 @@ def _floats(operation: str, x: Any, ndim: int = 0) -> Node:
 
 def _vector_norm(x: Node, ord: Any, axis: tuple[int, ...], keepdims: bool) -> Node:
     if not isinstance(ord, (int, float, np.integer, np.floating)) or np.isnan(ord):
-        raise ValueError(explain("norm", f"the order of a vector's norm is a number, got {ord!r}", [x]))
+        raise ArgumentError(explain("norm", f"the order of a vector's norm is a number, got {ord!r}", [x]))
     size = elementwise.absolute
     if not axis:  # each entry a vector of its own
         return size(x) if ord else cast(elementwise.not_equal(x, 0), dtype=x.dtype)
@@ -110,7 +110,7 @@ def _matrix_norm(x: Node, ord: Any, rows: int, columns: int, keepdims: bool) -> 
     if ord is None or ord in ("f", "fro"):
         return linear_algebra.vector_norm(x, axis=tuple(sorted((rows, columns))), keepdims=keepdims)
     if ord not in (1, -1, 2, -2, np.inf, -np.inf, "nuc"):
-        raise ValueError(explain("norm", f"a matrix has no norm of order {ord!r}", [x], "1, 2, inf, 'fro' or 'nuc'"))
+        raise ArgumentError(explain("norm", f"a matrix has no norm of order {ord!r}", [x], "1, 2, inf, 'fro' or 'nuc'"))
     if ord in (2, -2, "nuc"):
         values, summed = svdvals(_last(x, rows, columns)), (len(x.shape) - 2,)
         found = structure.sum(values, axis=summed, keepdims=False) if ord == "nuc" else _extreme(values, ord, summed[0])
@@ -312,7 +312,7 @@ def eigvalsh(a: Any, UPLO: str = "L") -> Node:  # noqa: N803
 
 def _with_triangle_below(a: Any, triangle: str) -> Node:
     if triangle.upper() not in ("L", "U"):
-        raise ValueError(explain("eigh", f"UPLO is 'L' or 'U', got {triangle!r}"))
+        raise ArgumentError(explain("eigh", f"UPLO is 'L' or 'U', got {triangle!r}"))
     return strong(a, "eigh") if triangle.upper() == "L" else matrix_transpose(a)
 
 

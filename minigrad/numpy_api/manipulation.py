@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import AxisError, ShapeError, explain
+from ..errors import ArgumentError, AxisError, DtypeError, ShapeError, explain
 from ..indexing import take_index
 from ..nodes import Node
 from ..primitives import structure
@@ -71,7 +71,7 @@ def _flat(x: Node) -> Node:
 def _check_order(operation: str, order: str) -> None:
     if order != "C":
         problem = f"order is 'C' or 'F', got {order!r}: a node has no memory layout that another could ask for"
-        raise ValueError(explain(operation, problem))
+        raise ArgumentError(explain(operation, problem))
 
 
 def _sizes(operation: str, shape: Any) -> tuple[int, ...]:
@@ -79,7 +79,7 @@ def _sizes(operation: str, shape: Any) -> tuple[int, ...]:
     try:
         return tuple(map(operator.index, shape)) if isinstance(shape, Iterable) else (operator.index(shape),)
     except TypeError:
-        raise ShapeError(explain(operation, f"{shape!r} is no shape: sizes are whole numbers")) from None
+        raise DtypeError(explain(operation, f"{shape!r} is no shape: sizes are whole numbers")) from None
 
 
 def _worked_out(operation: str, x: Node, shape: Any) -> tuple[int, ...]:
@@ -289,16 +289,20 @@ def concatenate(arrays: Any, /, axis: int | None = 0, *, dtype: Any = None) -> N
     [1, 2, 3]
     """
     nodes = _listed("concatenate", arrays)
-    if axis is None:
-        nodes, axis = [_flat(x) for x in nodes], 0
-    if not nodes[0].shape:
-        problem = "0-d operands have no axis to be joined along"
-        raise ShapeError(explain("concatenate", problem, nodes[:3], "mg.stack"))
-    joined = structure.join(*nodes, axis=normalize_axis("concatenate", nodes[0], axis))
-    return joined if dtype is None else cast(joined, dtype=np.dtype(dtype))
+    return _joined("concatenate", [_flat(x) for x in nodes] if axis is None else nodes, axis or 0, dtype)
 
 
 concat = concatenate
+
+
+def _joined(operation: str, nodes: Sequence[Node], axis: int, dtype: Any = None) -> Node:
+    if not nodes[0].shape:
+        problem = "0-d operands have no axis to be joined along"
+        raise ShapeError(explain(operation, problem, nodes[:3], "mg.stack"))
+    along = normalize_axis(operation, nodes[0], axis)
+    structure.joined_shape(operation, nodes, along)
+    joined = structure.join(*nodes, axis=along)
+    return joined if dtype is None else cast(joined, dtype=np.dtype(dtype))
 
 
 def stack(arrays: Any, axis: int = 0, *, dtype: Any = None) -> Node:
@@ -317,7 +321,7 @@ def stack(arrays: Any, axis: int = 0, *, dtype: Any = None) -> Node:
 def _listed(operation: str, arrays: Any) -> list[Node]:
     # a sequence of arrays, or an array that is taken apart along its first axis
     if not isinstance(arrays, Iterable) or (isinstance(arrays, (Node, np.ndarray)) and not arrays.shape):
-        raise TypeError(explain(operation, "takes a sequence of arrays, not one", [arrays], "[a, b]"))
+        raise ArgumentError(explain(operation, "takes a sequence of arrays, not one", [arrays], "[a, b]"))
     nodes = [strong(x, operation) for x in arrays]
     if not nodes:
         raise ShapeError(explain(operation, "needs at least one array, got an empty sequence"))
@@ -332,7 +336,7 @@ def hstack(tup: Any, *, dtype: Any = None) -> Node:
     [1, 2, 3]
     """
     nodes = [atleast_1d(x) for x in _listed("hstack", tup)]
-    return concatenate(nodes, 0 if len(nodes[0].shape) == 1 else 1, dtype=dtype)
+    return _joined("hstack", nodes, 0 if len(nodes[0].shape) == 1 else 1, dtype)
 
 
 def vstack(tup: Any, *, dtype: Any = None) -> Node:
@@ -342,7 +346,7 @@ def vstack(tup: Any, *, dtype: Any = None) -> Node:
     >>> mg.vstack([[1, 2], [3, 4]]).tolist()
     [[1, 2], [3, 4]]
     """
-    return concatenate([atleast_2d(x) for x in _listed("vstack", tup)], 0, dtype=dtype)
+    return _joined("vstack", [atleast_2d(x) for x in _listed("vstack", tup)], 0, dtype)
 
 
 def dstack(tup: Any) -> Node:
@@ -352,7 +356,7 @@ def dstack(tup: Any) -> Node:
     >>> mg.dstack([[1, 2], [3, 4]]).tolist()
     [[[1, 3], [2, 4]]]
     """
-    return concatenate([atleast_3d(x) for x in _listed("dstack", tup)], 2)
+    return _joined("dstack", [atleast_3d(x) for x in _listed("dstack", tup)], 2)
 
 
 def column_stack(tup: Any) -> Node:
@@ -363,7 +367,7 @@ def column_stack(tup: Any) -> Node:
     [[1, 3], [2, 4]]
     """
     nodes = _listed("column_stack", tup)
-    return concatenate([x if len(x.shape) > 1 else transpose(atleast_2d(x)) for x in nodes], 1)
+    return _joined("column_stack", [x if len(x.shape) > 1 else transpose(atleast_2d(x)) for x in nodes], 1)
 
 
 def append(arr: Any, values: Any, axis: int | None = None) -> Node:
@@ -373,7 +377,8 @@ def append(arr: Any, values: Any, axis: int | None = None) -> Node:
     >>> mg.append([1, 2], [[3], [4]]).tolist()
     [1, 2, 3, 4]
     """
-    return concatenate([arr, values], axis)
+    nodes = [strong(arr, "append"), strong(values, "append")]
+    return _joined("append", [_flat(x) for x in nodes] if axis is None else nodes, axis or 0)
 
 
 # ------------------------------------------------------------------------------------------------------ splitting

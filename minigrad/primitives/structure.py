@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError, explain
-from ..nodes import Node, Primitive, contains_node, as_node
+from ..nodes import CONSTANT, Node, Primitive, as_node, contains_node
 from .shape_rules import broadcast_shapes, elementwise, promote, reduced_shape, same
 from .text import Cut, full_literal, literal, subscript
 
 __all__ = [
-    "absorb", "absorbed", "bare", "broadcast_to", "cast", "cumsum", "full", "gather", "index", "join", "operand", "pick", "place",
-    "reshape", "scatter_add", "stack", "stop_gradient", "strong", "sum", "transpose", "where", "zeros_like",
+    "absorb", "absorbed", "bare", "broadcast_to", "cast", "cumsum", "full", "gather", "index", "join", "joined_shape",
+    "operand", "pick", "place", "reshape", "scatter_add", "stack", "stop_gradient", "strong", "sum", "transpose",
+    "where", "zeros_like",
 ]  # fmt: skip
 
 ALL = Cut(None, None, None)
@@ -193,14 +194,14 @@ scatter_add = Primitive(
 # ------------------------------------------------------------------------------------------------ join and stack
 
 
-def _infer_join(*xs: Node, axis: int) -> tuple[tuple[int, ...], Any]:
+def joined_shape(operation: str, xs: Sequence[Node], axis: int) -> tuple[int, ...]:
+    """The shape of arrays put one after the other along an axis; ShapeError where the other axes differ."""
     first = xs[0].shape
     for x in xs[1:]:
         if len(x.shape) != len(first) or x.shape[:axis] + x.shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
             problem = f"shapes {', '.join(str(x.shape) for x in xs)} differ on another axis than {axis}"
-            raise ShapeError(explain("concatenate", problem, xs))
-    total = int(np.sum([x.shape[axis] for x in xs]))
-    return (*first[:axis], total, *first[axis + 1 :]), promote(xs)
+            raise ShapeError(explain(operation, problem, xs))
+    return (*first[:axis], int(np.sum([x.shape[axis] for x in xs])), *first[axis + 1 :])
 
 
 def _part(i: int) -> Callable[..., Node]:
@@ -211,7 +212,11 @@ def _part(i: int) -> Callable[..., Node]:
     return rule
 
 
-join = Primitive("join", "np.concatenate([{all}], axis={axis})", _infer_join, _part)
+join = Primitive(
+    "join", "np.concatenate([{all}], axis={axis})",
+    lambda *xs, axis: (joined_shape("concatenate", xs, axis), promote(xs)),
+    _part,
+)  # fmt: skip
 
 
 def _infer_stack(*xs: Node, axis: int) -> tuple[tuple[int, ...], Any]:
@@ -279,4 +284,6 @@ def operand(value: Any, operation: str = "array") -> Node:
 def strong(value: Any, operation: str = "array") -> Node:
     """An array, a list or a number as a node whose dtype counts in promotion: a bare 0.5 as float64."""
     node = operand(value, operation)
+    if node.weak and node.primitive is CONSTANT:
+        return as_node(np.asarray(node.cached))
     return cast(node, dtype=node.dtype) if node.weak else node
