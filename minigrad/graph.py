@@ -152,8 +152,9 @@ class Graph(GraphMethods):
         Parts are separated by `/`; `*`, `?` and `[...]` match within a part, `**` matches any number of parts.
         A node's name is the one the user gave, else that of its operation.
 
-        >>> with scope("t=0"), scope("forget"):
-        ...     x = symbol("x")
+        >>> import minigrad as mg
+        >>> with mg.scope("t=0"), mg.scope("forget"):
+        ...     x = mg.symbol("x")
         >>> Graph([x], [x]).find("t=*/forget/x")[0] is x
         True
         """
