@@ -56,9 +56,7 @@ def scan(
     step_xs = [symbol(_short(path), x.shape[1:], x.dtype) for (path, _), x in zip(x_pairs, slices, strict=True)]
 
     def trace_step() -> tuple[list[Node], list[Node], list[Node], Structure]:
-        symbols = [
-            symbol(c.name or _short(path), c.shape, c.dtype) for (path, _), c in zip(carry_pairs, carries, strict=True)
-        ]
+        symbols = [symbol(c.name or _short(p), c.shape, c.dtype) for (p, _), c in zip(carry_pairs, carries, strict=True)]
         with scope("t=*"), tracing():
             result = step(carry_structure.rebuild(symbols), x_structure.rebuild(step_xs))
         if not isinstance(result, tuple) or len(result) != 2:
@@ -80,9 +78,8 @@ def scan(
     following = [cast_to(b, a.dtype) if b.weak else b for a, b in zip(carries, following, strict=True)]
     for (path, _), before, after in zip(carry_pairs, carries, following, strict=True):
         if before.shape != after.shape or before.dtype != after.dtype:
-            problem = (
-                f"step changes {path} from shape {before.shape}, {before.dtype} to shape {after.shape}, {after.dtype}"
-            )
+            was, now = (f"shape {node.shape}, {node.dtype}" for node in (before, after))
+            problem = f"step changes {path} from {was} to {now}"
             instead = "start with the shape and dtype that step returns, or cast with .astype"
             raise ShapeError(explain("scan", problem, [before, after], instead))
     results = run_loop([*symbols, *step_xs], [*following, *ys], carries, slices, length, reverse)

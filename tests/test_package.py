@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import graphlib
 import importlib.util
 import pathlib
@@ -130,6 +131,15 @@ def test_no_module_has_the_name_of_a_public_function(package: object) -> None:
     prefix = vars(package)["__name__"]
     functions = [name for name in vars(package)["__all__"] if callable(getattr(package, name))]
     assert [name for name in functions if importlib.util.find_spec(f"{prefix}.{name}")] == []
+
+
+@pytest.mark.parametrize("package", [mg, rnn, mg.linalg])
+def test_every_public_function_has_an_example_which_is_run(package: object) -> None:
+    public = {name: vars(package)[name] for name in vars(package)["__all__"]}
+    functions = {name: value for name, value in public.items() if callable(value) and not isinstance(value, type)}
+    assert [name for name, value in functions.items() if ">>>" not in (value.__doc__ or "")] == []
+    finder = doctest.DocTestFinder(recurse=False)  # what it does not find, pytest does not run
+    assert [name for name, value in functions.items() if not finder.find(value, name)] == []
 
 
 # ----------------------------------------------------------------------------------------------------------- the rooms
