@@ -56,7 +56,8 @@ def scan(
     step_xs = [symbol(_short(path), x.shape[1:], x.dtype) for (path, _), x in zip(x_pairs, slices, strict=True)]
 
     def trace_step() -> tuple[list[Node], list[Node], list[Node], Structure]:
-        symbols = [symbol(c.name or _short(p), c.shape, c.dtype) for (p, _), c in zip(carry_pairs, carries, strict=True)]
+        pairs = zip(carry_pairs, carries, strict=True)
+        symbols = [symbol(c.name or _short(path), c.shape, c.dtype) for (path, _), c in pairs]
         with scope("t=*"), tracing():
             result = step(carry_structure.rebuild(symbols), x_structure.rebuild(step_xs))
         if not isinstance(result, tuple) or len(result) != 2:
