@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -100,7 +101,9 @@ def _rebuild(structure: Structure, leaves: Iterator[Any]) -> Any:
         return children
     if issubclass(kind, dict):
         rebuilt = kind.__new__(kind)
-        dict.update(rebuilt, zip(structure.keys, children, strict=True))
+        put = OrderedDict.__setitem__ if issubclass(kind, OrderedDict) else dict.__setitem__
+        for key, child in zip(structure.keys, children, strict=True):
+            put(rebuilt, key, child)
         return rebuilt
     if issubclass(kind, tuple):
         return tuple.__new__(kind, children)
@@ -111,7 +114,10 @@ def _rebuild(structure: Structure, leaves: Iterator[Any]) -> Any:
 
 
 def _is_leaf(value: Any) -> bool:
-    return type(value) is float or (hasattr(value, "dtype") and hasattr(value, "shape") and hasattr(value, "ndim"))
+    if type(value) is float:
+        return True
+    array_like = hasattr(value, "dtype") and hasattr(value, "shape") and hasattr(value, "ndim")
+    return array_like and not isinstance(value, type)  # np.float64 itself has all three
 
 
 def _flatten(value: Any, path: str, out: list[tuple[str, Any]]) -> Structure:
