@@ -69,5 +69,17 @@ def test_scripts(path: pathlib.Path, tmp_path: pathlib.Path) -> None:
     assert path.name in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+def test_the_picture_in_the_readme_is_the_one_that_the_script_draws(tmp_path: pathlib.Path) -> None:
+    (shown,) = re.findall(r"!\[.*\]\((.*)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    run(ROOT / "examples" / "gate.py", tmp_path)
+    drawn = tmp_path / pathlib.Path(shown).name
+    # where things stand is up to the layout program and its fonts; what stands there is not
+    words = [
+        sorted(re.findall(r"<text.*?>(.*?)</text>", path.read_text(encoding="utf-8"))) for path in (ROOT / shown, drawn)
+    ]
+    assert words[0] == words[1]
+    assert "d_w_h" in words[0]
+
+
 def test_there_are_scripts() -> None:
     assert {"derive_and_read_bptt", "gate", "moving_average", "where_gradients_go"} <= {path.stem for path in EXAMPLES}
