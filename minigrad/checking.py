@@ -82,23 +82,8 @@ def check_gradients(
     if isinstance(order, bool) or not isinstance(order, int) or order < 1:
         raise ValueError(explain("check_gradients", f"order is a whole number, 1 or more, got {order!r}"))
     rng = np.random.default_rng(seed)
-    function = _traced(fn, args)
-    chosen = _chosen(function, entries, rng)
-    found: list[Comparison] = []
-    for level in range(1, order + 1):
-        of = "" if level == 1 else f" of order {level}"
-        results = int(function.outputs.starts[-1])
-        weights = np.ones(1) if results == 1 else _random_signs(rng, results)
-        gradient = function.gradient(weights)
-        with np.errstate(all="ignore"):
-            slopes = gradient.at(gradient.point)
-            moved = [_by_reverse_mode(function, k, slopes[k], weights, f"gradient{of} (vjp)") for k in chosen]
-            sizes = function.sizes()[0]
-            sizes[chosen] = [comparison.step / _step(function.eps) for comparison in moved]
-            direction = _random_signs(rng, len(sizes)) * sizes
-            found += [*moved, *_by_forward_mode(function, direction, f"tangent{of} (jvp)")]
-        _raise_the_worst(found)
-        function = gradient
+    with np.errstate(all="ignore"):
+        found = _compared(_traced(fn, args), order, entries, rng)
     worst = max(found, key=lambda comparison: comparison.ratio, default=None)
     return GradientReport(len(found), worst)
 
@@ -117,6 +102,26 @@ def _traced(fn: Callable[..., Any], args: Sequence[Any]) -> _Function:
     if not outputs:
         raise GradientError(explain("check_gradients", "no result is floating point", [y for _, y in results]))
     return _Function(symbols, leaves, moving, outputs)
+
+
+def _compared(function: _Function, order: int, entries: int | None, rng: np.random.Generator) -> list[Comparison]:
+    # all derivatives up to the order; raises at the first order in which one is bad
+    chosen = _chosen(function, entries, rng)
+    found: list[Comparison] = []
+    for level in range(1, order + 1):
+        of = "" if level == 1 else f" of order {level}"
+        results = int(function.outputs.starts[-1])
+        weights = np.ones(1) if results == 1 else _random_signs(rng, results)
+        gradient = function.gradient(weights)
+        slopes = gradient.here
+        moved = [_by_reverse_mode(function, k, slopes[k], weights, f"gradient{of} (vjp)") for k in chosen]
+        sizes = function.own.copy()
+        sizes[chosen] = [comparison.step / _step(function.eps) for comparison in moved]
+        direction = _random_signs(rng, len(sizes)) * sizes
+        found += [*moved, *_by_forward_mode(function, direction, f"tangent{of} (jvp)")]
+        _raise_the_worst(found)
+        function = gradient
+    return found
 
 
 def _chosen(function: _Function, entries: int | None, rng: np.random.Generator) -> list[int]:
@@ -170,7 +175,7 @@ class _Layout:
 
     def split(self, vector: Vector) -> list[Any]:
         return [
-            float(part[0]) if node.weak else part.reshape(node.shape).astype(node.dtype)
+            np.float64(part[0]) if node.weak else part.reshape(node.shape).astype(node.dtype)
             for part, node in zip(self.parts(vector), self.nodes, strict=True)
         ]
 
@@ -193,6 +198,12 @@ class _Function:
         self.point = self.inputs.join([leaves[i] for i in moving])
         self.plan = self.planned(self.results)
         self.eps = _coarsest(Graph(symbols, self.results))
+        self.here = self.at(self.point)
+        # of each entry: its own size, and that of the largest entry of its array (1 in an array of zeros)
+        own = np.abs(self.point)
+        largest = [np.full(len(part), part.max(initial=0.0) or 1.0) for part in self.inputs.parts(own)]
+        self.typical = np.concatenate(largest)
+        self.own = np.where(own > 0, own, self.typical)
 
     def planned(self, nodes: Sequence[Node]) -> Plan:
         graph = merge_loops(Graph(self.symbols, nodes))
@@ -222,13 +233,6 @@ class _Function:
         nodes = [zeros_like(y) if t is None else t for y, t in zip(self.results, moved, strict=True)]
         return self.outputs.join(self.run(self.planned(nodes), self.point))
 
-    def sizes(self) -> tuple[Vector, Vector]:
-        """Of each entry: its own size, and that of the largest entry of its array (1 in an array of zeros)."""
-        magnitude = np.abs(self.point)
-        largest = [np.full(len(part), part.max(initial=0.0) or 1.0) for part in self.inputs.parts(magnitude)]
-        typical = np.concatenate(largest)
-        return np.where(magnitude > 0, magnitude, typical), typical
-
 
 def _coarsest(graph: Graph) -> float:
     # the machine epsilon of the least precise dtype that the function computes in
@@ -252,14 +256,13 @@ def _by_reverse_mode(function: _Function, k: int, slope: float, weights: Vector,
         return weights * function.at(moved)
 
     def line(h: float) -> tuple[Vector, Vector]:
-        now = terms(h)
+        now = terms(h) if h else here
         return (now - here)[depend].sum(keepdims=True), np.abs(now)[depend].sum(keepdims=True)
 
     # The entry's own size says how far it may be moved. Where so small a step tells nothing, a larger one may.
     step = _step(function.eps)
-    own, typical = (float(sizes[k]) for sizes in function.sizes())
-    sizes = dict.fromkeys([own, typical, max(1.0, 10 * step * own)])
-    here = terms(0.0)
+    sizes = dict.fromkeys([function.own[k], function.typical[k], max(1.0, 10 * step * function.own[k])])
+    here = weights * function.here
     depend = terms(step * max(sizes)) != here  # what stays the same adds nothing to the sum, and no rounding either
     quotients = []
     for size in sizes:
