@@ -28,7 +28,7 @@ def known_dtype(operation: str, dtype: Any) -> np.dtype[Any]:
 
 def in_dtype(x: Node, dtype: Any, operation: str) -> Node:
     """`x` in this dtype; itself where it has it already, or where `dtype` is None."""
-    if dtype is None:
+    if dtype is None or (dtype is x.dtype and not x.weak):
         return x
     wanted = known_dtype(operation, dtype)
     return x if x.dtype == wanted and not x.weak else cast(x, dtype=wanted)

@@ -47,7 +47,7 @@ def _documented(function: Callable[..., Any], name: str, meaning: str, arguments
 def _of_one(primitive: Primitive, meaning: str, arguments: str, result: str) -> Callable[[Any], Node]:
     # a ufunc of one operand
     def function(x: Any, /) -> Node:
-        return primitive(operand(x, primitive.name))
+        return primitive(x if type(x) is Node else operand(x, primitive.name))
 
     return _documented(function, primitive.name, meaning, arguments, result)  # type: ignore[no-any-return]
 
@@ -55,7 +55,8 @@ def _of_one(primitive: Primitive, meaning: str, arguments: str, result: str) -> 
 def _of_two(primitive: Primitive, meaning: str, arguments: str, result: str) -> Callable[[Any, Any], Node]:
     # a ufunc of two operands
     def function(x1: Any, x2: Any, /) -> Node:
-        return primitive(operand(x1, primitive.name), operand(x2, primitive.name))
+        a = x1 if type(x1) is Node else operand(x1, primitive.name)
+        return primitive(a, x2 if type(x2) is Node else operand(x2, primitive.name))
 
     return _documented(function, primitive.name, meaning, arguments, result)  # type: ignore[no-any-return]
 

@@ -9,9 +9,8 @@ reduced. `where` is a boolean mask of the entries that count; `initial` is one m
 
 from __future__ import annotations
 
+import math
 from typing import Any
-
-import numpy as np
 
 from ..errors import DtypeError, ShapeError, explain
 from ..nodes import Node, Primitive
@@ -64,7 +63,7 @@ def prod(
 
 def number_of_entries(x: Node, axes: tuple[int, ...]) -> int:
     """How many entries of `x` are reduced to one."""
-    return int(np.prod([x.shape[i] for i in axes], dtype=np.int64))
+    return math.prod([x.shape[i] for i in axes])
 
 
 def masked(operation: str, x: Node, where: Any, neutral: float) -> Node:
