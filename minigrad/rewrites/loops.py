@@ -1,12 +1,16 @@
-"""Rewrites of whole loops."""
+"""Rewrites of whole loops.
+
+    merge_loops         loops over the same step and the same inputs become one loop with all their results
+    drop_dead_results   results that nothing uses, and carries and inputs that only those need, fall away
+"""
 
 from __future__ import annotations
 
-from ..graph import Graph, Loop, rebuild
+from ..graph import Graph, Loop, rebuild, topological
 from ..nodes import Node
 from ..primitives.structure import pick
 
-__all__ = ["merge_loops"]
+__all__ = ["drop_dead_results", "merge_loops"]
 
 
 def merge_loops(graph: Graph) -> Graph:
@@ -54,7 +58,63 @@ def _rebuilt(graph: Graph, merged: dict[Node, Node], position: dict[Node, list[i
             new[node] = Node(pick, (new[node.inputs[0]],), {"position": moved}, node.shape, node.dtype, like=node)
         else:
             new[node] = node if node.is_leaf else rebuild(node, [new[x] for x in node.inputs])
-    for node in new.values():  # a cotangent is called after its node, whatever became of it
+    return _renamed(graph, new)
+
+
+def drop_dead_results(graph: Graph) -> Graph:
+    """Results of loops that nothing uses, and the carries, slices and closures that only those need, fall away."""
+    live = set(graph.outputs)
+    positions: dict[Node, set[int]] = {}
+    parts: dict[Node, _LiveParts] = {}
+    for node in reversed(graph.nodes):  # what uses a node is newer, so all its uses are known when its turn comes
+        if node not in live:
+            continue
+        if node.shape is None:
+            parts[node] = _LiveParts(node.params["loop"], positions[node])
+            live.update(node.inputs[i] for i in parts[node].inputs)
+        else:
+            live.update(node.inputs)
+            if node.primitive is pick:
+                positions.setdefault(node.inputs[0], set()).add(node.params["position"])
+    if all(part.whole for part in parts.values()):
+        return graph
+    new: dict[Node, Node] = {}
+    for node in graph.nodes:
+        if node in parts:
+            inputs = tuple([new[node.inputs[i]] for i in parts[node].inputs])
+            new[node] = Node(node.primitive, inputs, {"loop": parts[node].loop}, None, None, like=node)
+        elif node.primitive is pick and node in live:
+            position = parts[node.inputs[0]].outputs.index(node.params["position"])
+            new[node] = Node(pick, (new[node.inputs[0]],), {"position": position}, node.shape, node.dtype, like=node)
+        elif node.is_leaf or node in live:
+            new[node] = node if node.is_leaf else rebuild(node, [new[x] for x in node.inputs])
+    return _renamed(graph, new)
+
+
+class _LiveParts:
+    """Which inputs and outputs of a loop are needed for some of its results, and the loop that has only those."""
+
+    def __init__(self, loop: Loop, positions: set[int]) -> None:
+        graph, n = loop.graph, loop.carries
+        needed = set(positions)
+        while True:  # a carry that a needed output is made from is needed too
+            used = set(topological([graph.outputs[i] for i in needed]))
+            more = {i for i in range(n) if graph.inputs[i] in used} - needed
+            if not more:
+                break
+            needed |= more
+        self.outputs = sorted(needed)
+        self.inputs = [i for i, x in enumerate(graph.inputs) if (i in needed if i < n else x in used)]
+        self.whole = len(self.outputs) == len(graph.outputs) and len(self.inputs) == len(graph.inputs)
+        slices = sum(n <= i < n + loop.slices for i in self.inputs)
+        inner = Graph([graph.inputs[i] for i in self.inputs], [graph.outputs[i] for i in self.outputs])
+        self.loop = loop if self.whole else Loop(inner, sum(i < n for i in needed), slices, loop.length, loop.reverse)
+
+
+def _renamed(graph: Graph, new: dict[Node, Node]) -> Graph:
+    # the rewritten graph, in which a cotangent is called after its node, whatever became of it
+    made = set(new.values()).difference(graph.nodes)
+    for node in made:
         if node.cotangent_of in new:
             node.cotangent_of = new[node.cotangent_of]
     return Graph(graph.inputs, [new[y] for y in graph.outputs], graph.in_structure, graph.out_structure)
