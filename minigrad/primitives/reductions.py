@@ -44,7 +44,7 @@ def _extremum(name: str) -> Primitive:
 max, min = map(_extremum, ("max", "min"))
 
 order_statistic = Primitive(
-    "order_statistic", "order_statistic({0}, {k}, {axis})",
+    "order_statistic", "order_statistic({0}, k={k}, axis={axis})",
     lambda x, *, k, axis: (reduced_shape(x.shape, (axis,), keepdims=True), x.dtype),
     [lambda ct, y, x, *, k, axis: _shared_by_winners(ct, y, x, (axis,))],
     selects=True,
@@ -129,17 +129,17 @@ def _infer_logsumexp(x: Node, *, axis: tuple[int, ...]) -> tuple[tuple[int, ...]
 
 
 logsumexp = Primitive(
-    "logsumexp", "logsumexp({0}, {axis})", _infer_logsumexp,
+    "logsumexp", _reduction_text("logsumexp"), _infer_logsumexp,
     [lambda ct, y, x, *, axis: ct * softmax(x, axis=axis)],
 )  # fmt: skip
 
 softmax = Primitive(
-    "softmax", "softmax({0}, {axis})", lambda x, *, axis: (x.shape, _float_dtype(x)),
+    "softmax", _reduction_text("softmax"), lambda x, *, axis: (x.shape, _float_dtype(x)),
     [lambda ct, y, x, *, axis: y * (ct - sum(ct * y, axis=axis, keepdims=True))],
 )  # fmt: skip
 
 log_softmax = Primitive(
-    "log_softmax", "log_softmax({0}, {axis})", lambda x, *, axis: (x.shape, _float_dtype(x)),
+    "log_softmax", _reduction_text("log_softmax"), lambda x, *, axis: (x.shape, _float_dtype(x)),
     [lambda ct, y, x, *, axis: ct - exp(y) * sum(ct, axis=axis, keepdims=True)],
 )  # fmt: skip
 
