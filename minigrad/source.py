@@ -28,7 +28,7 @@ from .errors import FreeSymbolError
 from .graph import Graph, Loop, topological
 from .nodes import CONSTANT, SYMBOL, Node
 from .primitives import helpers
-from .primitives.structure import pick, transpose
+from .primitives.structure import index, pick, transpose
 from .primitives.text import OPERANDS, PRECEDENCE, array_literal, is_uniform, literal, render
 from .rewrites import simplify
 
@@ -230,6 +230,10 @@ class _Writer:
         if about.primitive is pick:
             loop, i = about.inputs[0].params["loop"], about.params["position"]
             return prefix + (self.stack_name(loop, i, None) if i >= loop.carries else loop.graph.inputs[i].name or "carry")
+        if about.primitive is index and not prefix and (base := self.name_of(about.inputs[0])):
+            place = about.params["index"]
+            if len(place) == 1 and isinstance(place[0], int):  # xs[3] is x_3
+                return f"{base.removesuffix('s') or base}_{place[0]}"
         if about.primitive is transpose and not prefix and self.texts[about.inputs[0]].text.isidentifier():
             return f"{self.texts[about.inputs[0]].text}_T"
         scoped = _scope_name(about.scope)
