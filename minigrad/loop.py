@@ -16,7 +16,7 @@ from typing import Any
 from .errors import ShapeError, StructureError, explain
 from .forward import push
 from .graph import Graph, Loop, depending_on, substitute, topological
-from .nodes import CONSTANT, SYMBOL, Node, Primitive, as_node, scope, symbol, tracing
+from .nodes import CONSTANT, SYMBOL, Node, Primitive, as_node, scope, symbol, tracing, weak_symbol
 from .primitives.structure import full, pick, zeros_like
 from .pytree import Structure, flatten_with_paths
 from .reverse import accumulate, cast_to
@@ -57,7 +57,7 @@ def scan(
 
     def trace_step() -> tuple[list[Node], list[Node], list[Node], Structure]:
         pairs = zip(carry_pairs, carries, strict=True)
-        symbols = [symbol(c.name or _short(path), c.shape, c.dtype) for (path, _), c in pairs]
+        symbols = [_carry_symbol(c, path) for (path, _), c in pairs]
         with scope("t=*"), tracing():
             result = step(carry_structure.rebuild(symbols), x_structure.rebuild(step_xs))
         if not isinstance(result, tuple) or len(result) != 2:
@@ -71,11 +71,9 @@ def scan(
         return symbols, [as_node(n) for _, n in next_pairs], [as_node(y) for _, y in y_pairs], y_structure
 
     symbols, following, ys, y_structure = trace_step()
-    if any(a.weak and a.dtype.kind == "f" and b.dtype != a.dtype for a, b in zip(carries, following, strict=True)):
-        # a bare number to start from takes the dtype that the step gives it
+    if any(a.weak for a in carries):  # a bare number to start from takes the dtype that the step gives it
         carries = [cast_to(a, b.dtype) if a.weak else a for a, b in zip(carries, following, strict=True)]
         symbols, following, ys, y_structure = trace_step()
-    carries = [cast_to(a, a.dtype) for a in carries]
     following = [cast_to(b, a.dtype) if b.weak else b for a, b in zip(carries, following, strict=True)]
     for (path, _), before, after in zip(carry_pairs, carries, following, strict=True):
         if before.shape != after.shape or before.dtype != after.dtype:
@@ -85,6 +83,11 @@ def scan(
             raise ShapeError(explain("scan", problem, [before, after], instead))
     results = run_loop([*symbols, *step_xs], [*following, *ys], carries, slices, length, reverse)
     return carry_structure.rebuild(results[: len(carries)]), y_structure.rebuild(results[len(carries) :])
+
+
+def _carry_symbol(start: Node, path: str) -> Node:
+    name = start.name or _short(path)
+    return weak_symbol(name) if start.weak and start.dtype.kind == "f" else symbol(name, start.shape, start.dtype)
 
 
 def _short(path: str) -> str:
