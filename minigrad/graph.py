@@ -182,7 +182,8 @@ class Graph(GraphMethods):
         position = {node: i for i, node in enumerate(self.nodes)}
         records = [
             (n.primitive, tuple(position[x] for x in n.inputs), n.params, n.shape, n.dtype, n.weak, n.name, n.scope,
-             n.origin, n.cached if n.primitive is CONSTANT else None, i if n.cotangent_of is None else position.get(n.cotangent_of, i))
+             n.origin, n.cached if n.primitive is CONSTANT else None,
+             i if n.cotangent_of is None else position.get(n.cotangent_of, i))
             for i, n in enumerate(self.nodes)
         ]  # fmt: skip
         ends = ([position[n] for n in self.inputs], [position[n] for n in self.outputs])

@@ -69,7 +69,8 @@ def _complete(operation: str, x: Node, key: Sequence[Any]) -> list[Any]:
     if used > len(x.shape):
         raise IndexingError(explain(operation, f"{used} indices for {len(x.shape)} dimensions", [x]))
     if dots:
-        converted[dots[0] : dots[0] + 1] = [ALL] * (len(x.shape) - used) or [Ellipsis]
+        whole: list[Any] = [ALL] * (len(x.shape) - used)
+        converted[dots[0] : dots[0] + 1] = whole or [Ellipsis]
     parts: list[Any] = []
     axis, nothing = 0, any(_picks_nothing(part) for part in converted)
     for part in converted:

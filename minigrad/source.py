@@ -229,7 +229,8 @@ class _Writer:
             return prefix + known
         if about.primitive is pick:
             loop, i = about.inputs[0].params["loop"], about.params["position"]
-            return prefix + (self.stack_name(loop, i, None) if i >= loop.carries else loop.graph.inputs[i].name or "carry")
+            is_stack = i >= loop.carries
+            return prefix + (self.stack_name(loop, i, None) if is_stack else loop.graph.inputs[i].name or "carry")
         if about.primitive is index and not prefix and (base := self.name_of(about.inputs[0])):
             place = about.params["index"]
             if len(place) == 1 and isinstance(place[0], int):  # xs[3] is x_3
@@ -294,11 +295,10 @@ class _Writer:
         inputs, outputs = loop.graph.inputs, loop.graph.outputs
         picks = {p.params["position"]: p for p in self.picks[node]}
         before = [self.texts[x] for x in node.inputs]
-        for inner, outer in zip(inputs[n + m :], before[n + m :], strict=True):
-            self.texts[inner] = outer
+        self.texts.update(zip(inputs[n + m :], before[n + m :], strict=True))
         carries = [self.named(x, x.name or "carry") for x in inputs[:n]]
-        for name, start in zip(carries, before[:n], strict=True):
-            self.lines.append((f"{indent}{name} = {start.text}", (name,), start.uses))
+        for name, value in zip(carries, before[:n], strict=True):
+            self.lines.append((f"{indent}{name} = {value.text}", (name,), value.uses))
         outer = set(self.names.taken)  # what is named inside the loop is free again after it
         t = self.names.new("t")
         steps = f"reversed(range({loop.length}))" if loop.reverse else f"range({loop.length})"
@@ -316,7 +316,8 @@ class _Writer:
             shape, dtype = loop.result_types()[i]
             kind = "" if dtype == np.float64 else f", dtype={literal(dtype)}"
             self.lines.insert(start, (f"{indent}{stack} = np.empty({literal(shape)}{kind})", (stack,), ()))
-            self.lines.append((f"{inside}{stack}[{t}] = {self.texts[outputs[i]].text}", (), (stack, *self.texts[outputs[i]].uses)))
+            step = self.texts[outputs[i]]
+            self.lines.append((f"{inside}{stack}[{t}] = {step.text}", (), (stack, *step.uses)))
         self.advance(carries, [self.texts[y] for y in outputs[:n]], inside)
         if self.lines[-1][0].endswith(":"):
             self.lines.append((f"{inside}pass", (), ()))
@@ -368,7 +369,8 @@ class _Writer:
         listed = _wrapped(texts, 11)
         last = f"    return ({listed}{',' if len(texts) == 1 and listed == texts[0] else ''})"
         uses = tuple(name for _, used in results for name in used)
-        parameters = _wrapped(self.arguments + (["*", *self.constants] if self.constants else []), len(self.function) + 5)
+        by_keyword = ["*", *self.constants] if self.constants else []
+        parameters = _wrapped(self.arguments + by_keyword, len(self.function) + 5)
         if len(self.lines) > PART:
             code = self.in_parts(parameters, last, uses)
         else:
@@ -410,7 +412,8 @@ class _Writer:
             loads = [f'    {name} = v["{name}"]' for name in sorted(needed[i])]
             sets = dict.fromkeys(name for _, names, _ in part for name in names if name in later)
             saves = [f'    v["{name}"] = {name}' for name in sets]
-            functions.append("\n".join([f"def {self.function}_part_{i + 1}(v):", *loads, *[t for t, _, _ in part], *saves]))
+            head = f"def {self.function}_part_{i + 1}(v):"
+            functions.append("\n".join([head, *loads, *[text for text, _, _ in part], *saves]))
         begin = ", ".join(f'"{name}": {name}' for name in given)
         calls = [f"    {self.function}_part_{i + 1}(v)" for i in range(len(parts))]
         ends = [f'    {name} = v["{name}"]' for name in dict.fromkeys(last_uses)]
