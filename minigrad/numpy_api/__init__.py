@@ -40,7 +40,7 @@ from .products import *
 from .reductions import *
 from .statistics import *
 
-__all__ = ["linalg", "nearest"]
+__all__ = ["linalg"]
 __all__ += activations.__all__
 __all__ += arrangement.__all__
 __all__ += creation.__all__

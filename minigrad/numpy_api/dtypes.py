@@ -13,9 +13,9 @@ from ..nodes import Node
 from ..primitives.structure import operand
 
 __all__ = [
-    "bool_", "can_cast", "e", "euler_gamma", "finfo", "float16", "float32", "float64", "iinfo", "inf", "int8", "int16",
-    "int32", "int64", "isdtype", "nan", "ndim", "newaxis", "pi", "promote_types", "result_type", "shape", "size",
-    "uint8", "uint16", "uint32", "uint64",
+    "bool_", "broadcast_shapes", "can_cast", "e", "euler_gamma", "finfo", "float16", "float32", "float64", "iinfo",
+    "inf", "int8", "int16", "int32", "int64", "isdtype", "issubdtype", "nan", "ndim", "newaxis", "pi", "promote_types",
+    "result_type", "shape", "size", "uint8", "uint16", "uint32", "uint64",
 ]  # fmt: skip
 
 bool_ = np.bool_
@@ -23,7 +23,8 @@ float16, float32, float64 = np.float16, np.float32, np.float64
 int8, int16, int32, int64 = np.int8, np.int16, np.int32, np.int64
 uint8, uint16, uint32, uint64 = np.uint8, np.uint16, np.uint32, np.uint64
 e, euler_gamma, inf, nan, newaxis, pi = np.e, np.euler_gamma, np.inf, np.nan, np.newaxis, np.pi
-finfo, iinfo, isdtype, promote_types = np.finfo, np.iinfo, np.isdtype, np.promote_types
+finfo, iinfo, isdtype, issubdtype, promote_types = np.finfo, np.iinfo, np.isdtype, np.issubdtype, np.promote_types
+broadcast_shapes = np.broadcast_shapes
 
 _PYTHON = {"f": 1.0, "i": 1, "b": True}
 

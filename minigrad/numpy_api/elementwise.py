@@ -8,12 +8,12 @@ example, from which its docstring is made. What is composed of several primitive
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..errors import explain
+from ..errors import DtypeError, ShapeError, explain
 from ..nodes import Node, Primitive, constant
 from ..primitives import elementwise as table
 from ..primitives import structure
@@ -26,14 +26,14 @@ __all__ = [
     "abs", "absolute", "acos", "acosh", "add", "allclose", "arccos", "arccosh", "arcsin", "arcsinh", "arctan",
     "arctan2", "arctanh", "around", "array_equal", "asin", "asinh", "astype", "atan", "atan2", "atanh", "bitwise_and",
     "bitwise_invert", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "cbrt",
-    "ceil", "clip", "copysign", "cos", "cosh", "deg2rad", "degrees", "divide", "divmod", "equal", "exp", "exp2",
-    "expm1", "fabs", "fix", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod", "greater",
-    "greater_equal", "heaviside", "hypot", "invert", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf",
-    "left_shift", "less", "less_equal", "log", "log1p", "log2", "log10", "logaddexp", "logaddexp2", "logical_and",
-    "logical_not", "logical_or", "logical_xor", "maximum", "minimum", "mod", "multiply", "nan_to_num", "negative",
-    "nextafter", "not_equal", "positive", "pow", "power", "rad2deg", "radians", "reciprocal", "remainder",
-    "right_shift", "rint", "round", "sign", "signbit", "sin", "sinc", "sinh", "sqrt", "square", "subtract", "tan",
-    "tanh", "true_divide", "trunc", "where",
+    "ceil", "clip", "conj", "conjugate", "copysign", "cos", "cosh", "deg2rad", "degrees", "divide", "divmod", "equal",
+    "exp", "exp2", "expm1", "fabs", "fix", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod", "greater",
+    "greater_equal", "heaviside", "hypot", "imag", "invert", "isclose", "isfinite", "isinf", "isnan", "isneginf",
+    "isposinf", "left_shift", "less", "less_equal", "log", "log1p", "log2", "log10", "logaddexp", "logaddexp2",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "maximum", "minimum", "mod", "multiply", "nan_to_num",
+    "negative", "nextafter", "not_equal", "positive", "pow", "power", "rad2deg", "radians", "real", "reciprocal",
+    "remainder", "right_shift", "rint", "round", "select", "sign", "signbit", "sin", "sinc", "sinh", "sqrt", "square",
+    "subtract", "tan", "tanh", "true_divide", "trunc", "where",
 ]  # fmt: skip
 
 
@@ -173,6 +173,27 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Node:
     return structure.where(operand(condition, "where"), operand(x, "where"), operand(y, "where"))
 
 
+def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Node:
+    """At each place the choice of the first condition that is true there, and `default` where none is.
+
+    >>> import minigrad as mg
+    >>> x = mg.constant([-2.0, 0.5, 3.0])
+    >>> mg.select([x < 0, x < 1], [-x, x * x], default=1.0).tolist()
+    [2.0, 0.25, 1.0]
+    """
+    conditions, choices = [operand(c, "select") for c in condlist], [operand(x, "select") for x in choicelist]
+    if not conditions or len(conditions) != len(choices):
+        problem = f"{len(conditions)} conditions go with {len(choices)} choices; there must be one or more of each"
+        raise ShapeError(explain("select", problem))
+    for condition in conditions:
+        if condition.dtype.kind != "b":
+            raise DtypeError(explain("select", f"conditions are booleans, got {condition.dtype}", [condition]))
+    chosen = operand(default, "select")
+    for condition, choice in zip(conditions[::-1], choices[::-1], strict=True):
+        chosen = structure.where(condition, choice, chosen)
+    return chosen
+
+
 def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Node:
     """Entries below the lower bound raised to it, and those above the upper one lowered; None is no bound.
 
@@ -240,6 +261,39 @@ def float_power(x1: Any, x2: Any, /) -> Node:
     double = np.dtype(np.float64)
     base, exponent = operand(x1, "float_power"), operand(x2, "float_power")
     return table.power(cast(base, dtype=double), cast(exponent, dtype=double))
+
+
+def conjugate(x: Any, /) -> Node:
+    """The complex conjugate, which of a real number is itself.
+
+    >>> import minigrad as mg
+    >>> mg.conj([1.0, 2.0]).tolist()
+    [1.0, 2.0]
+    """
+    return strong(x, "conjugate")
+
+
+conj = conjugate
+
+
+def real(val: Any) -> Node:
+    """The real part, which of a real number is itself.
+
+    >>> import minigrad as mg
+    >>> mg.real([1.0, 2.0]).tolist()
+    [1.0, 2.0]
+    """
+    return strong(val, "real")
+
+
+def imag(val: Any) -> Node:
+    """The imaginary part, which of a real number is 0.
+
+    >>> import minigrad as mg
+    >>> mg.imag([1.0, 2.0]).tolist()
+    [0.0, 0.0]
+    """
+    return structure.zeros_like(strong(val, "imag"))
 
 
 def divmod(x1: Any, x2: Any, /) -> tuple[Node, Node]:
