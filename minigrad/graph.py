@@ -179,12 +179,13 @@ class Graph(GraphMethods):
         return "\n".join([*lines, f"return {results}"])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        position = {node: i for i, node in enumerate(self.nodes)}
+        nodes = _with_steps(self)
+        position = {node: i for i, node in enumerate(nodes)}
         records = [
-            (n.primitive, tuple(position[x] for x in n.inputs), n.params, n.shape, n.dtype, n.weak, n.name, n.scope,
-             n.origin, n.cached if n.primitive is CONSTANT else None,
+            (n.primitive, tuple(position[x] for x in n.inputs), _packed(n.params, position), n.shape, n.dtype, n.weak,
+             n.name, n.scope, n.origin, n.cached if n.primitive is CONSTANT else None,
              i if n.cotangent_of is None else position.get(n.cotangent_of, i))
-            for i, n in enumerate(self.nodes)
+            for i, n in enumerate(nodes)
         ]  # fmt: skip
         ends = ([position[n] for n in self.inputs], [position[n] for n in self.outputs])
         return _unpickle_graph, (records, *ends, self.in_structure, self.out_structure)
@@ -212,12 +213,43 @@ class Loop:
         return f"{self.length} steps{', last to first' if self.reverse else ''}"
 
 
+# A pickled graph is a list of nodes that name each other by their positions. The nodes of loops' steps stand in the
+# same list, since loops share them: a loop and the one that its gradient runs again have one step.
+
+
+def _with_steps(graph: Graph) -> list[Node]:
+    # all nodes in topological order, those of the loops' steps among them
+    found, pending = set(graph.nodes), [graph]
+    while pending:
+        for inner in pending.pop().subgraphs():
+            found.update(inner.nodes)
+            pending.append(inner)
+    return sorted(found, key=_serial)
+
+
+def _packed(params: dict[str, Any], position: dict[Node, int]) -> dict[str, Any]:
+    if "loop" not in params:
+        return params
+    loop: Loop = params["loop"]
+    ends = [[position[n] for n in nodes] for nodes in (loop.graph.inputs, loop.graph.outputs)]
+    return {"loop": (ends, loop.carries, loop.slices, loop.length, loop.reverse)}
+
+
+def _unpacked(params: dict[str, Any], nodes: Sequence[Node]) -> dict[str, Any]:
+    if "loop" not in params:
+        return params
+    ends, *numbers = params["loop"]
+    inputs, outputs = ([nodes[i] for i in positions] for positions in ends)
+    return {"loop": Loop(Graph(inputs, outputs), *numbers)}
+
+
 def _unpickle_graph(
     records: list[Any], inputs: list[int], outputs: list[int], in_structure: Any, out_structure: Any
 ) -> Graph:
     nodes: list[Node] = []
     like = Node(SYMBOL, (), {}, (), np.dtype(np.float64))  # so that nobody looks for the line that makes these nodes
-    for primitive, positions, params, shape, dtype, weak, name, path, origin, cached, _ in records:
+    for primitive, positions, packed, shape, dtype, weak, name, path, origin, cached, _ in records:
+        params = _unpacked(packed, nodes)
         node = Node(primitive, tuple([nodes[i] for i in positions]), params, shape, dtype, weak, None, cached, like)
         node.name, node.scope, node.origin = name, path, origin
         nodes.append(node)

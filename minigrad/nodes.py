@@ -226,7 +226,7 @@ class scope:
     't=3/forget'
     """
 
-    __slots__ = ("before", "name")
+    __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
         if not isinstance(name, str) or not name:
@@ -234,11 +234,11 @@ class scope:
         self.name = name
 
     def __enter__(self) -> None:
-        self.before = _context.scope
-        _context.scope = f"{self.before}/{self.name}" if self.before else self.name
+        _context.scope = f"{_context.scope}/{self.name}" if _context.scope else self.name
 
     def __exit__(self, *_: object) -> None:
-        _context.scope = self.before
+        # nothing is remembered in between, so one scope can be entered inside itself, and by many threads
+        _context.scope = _context.scope.removesuffix(self.name).removesuffix("/")
 
 
 class made_for:
