@@ -110,13 +110,20 @@ def _settle_weak(primitive: Primitive, inputs: tuple[Node, ...]) -> tuple[tuple[
     # Bare numbers among the inputs -> what the primitive really gets, and whether its result is bare too.
     # Numbers known only when run are computed with as NumPy scalars, for IEEE's sake (1 / 0.0 is inf, no exception),
     # and become bare again (`float(x)`) where they meet an array.
-    if primitive is Primitive.table["bare"]:
+    bare = Primitive.table["bare"]
+    if primitive is bare:
         return inputs, True
-    if not all(x.weak for x in inputs):
-        bare = Primitive.table["bare"]
-        known = (CONSTANT, bare)
-        return tuple([bare(x) if x.weak and x.primitive not in known else x for x in inputs]), False
-    if all(x.primitive is CONSTANT for x in inputs):
+    strong = loose = False
+    for x in inputs:
+        if not x.weak:
+            strong = True
+        elif x.primitive is not CONSTANT and x.primitive is not bare:
+            loose = True
+    if strong and loose:
+        return tuple([bare(x) if x.weak and x.primitive not in (CONSTANT, bare) else x for x in inputs]), False
+    if strong:
+        return inputs, False
+    if not loose and all(x.primitive is CONSTANT for x in inputs):
         return (constant(np.asarray(inputs[0].cached)), *inputs[1:]), False
     return inputs, primitive.operator not in ("call", "subscript")  # x * 2 is bare, np.sin(x) is a NumPy scalar
 
