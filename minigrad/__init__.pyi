@@ -7,7 +7,7 @@ from .evaluation import evaluate as evaluate
 from .graph import Graph as Graph
 from .loop import scan as scan
 from .nodes import Node as Node, constant as constant, scope as scope, symbol as symbol
-from .numpy_api import linalg as linalg, nearest as nearest
+from .numpy_api import linalg as linalg
 from .pytree import tree_leaves as tree_leaves, tree_map as tree_map
 from .reverse import edges as edges, gradients as gradients
 from .tracing import trace as trace
