@@ -70,7 +70,8 @@ def calls(draw: Any, name: str, smooth: bool = False) -> Call:
         size = int(np.prod(shape))
         if smooth:
             order = draw(st.permutations(range(size)))
-            values = (np.array(order, "float64") - size // 2) / 4 + 0.125
+            values = (np.array(order, "float64") - size // 2) / 4 + 0.0625  # no two of the same size, nor sums of them
+            values += 0.03 * np.sin(np.arange(1, size + 1) ** 2)
         else:
             values = np.array(draw(st.lists(st.integers(-8, 8), min_size=size, max_size=size)), "float64") / 4
         values = values.astype("float64" if smooth else draw(st.sampled_from(dtypes)))

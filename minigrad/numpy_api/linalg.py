@@ -2,7 +2,7 @@
 
     norm vector_norm matrix_norm                              sizes
     solve inv pinv det slogdet matrix_power multi_dot         systems of equations, and products
-    cholesky eigh eigvalsh svdvals                            factors, eigenvalues, singular values
+    cholesky qr eigh eigvalsh svd svdvals                     factors, eigenvalues, singular values
     matmul outer tensordot vecdot cross trace diagonal matrix_transpose     as the array API standard has them
 
 Matrices are the last two axes; axes before them are a stack.
@@ -23,13 +23,13 @@ from ..primitives import elementwise, linear_algebra, reductions, structure
 from ..primitives.shape_rules import normalize_axes, normalize_axis
 from ..primitives.structure import cast, strong
 from . import products
-from .manipulation import broadcast_to, concatenate, expand_dims, matrix_transpose, with_axes
+from .manipulation import broadcast_to, expand_dims, matrix_transpose, with_axes
 from .products import matmul, vecdot
 
 __all__ = [
-    "EighResult", "SlogdetResult", "cholesky", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "matmul",
-    "matrix_norm", "matrix_power", "matrix_transpose", "multi_dot", "norm", "outer", "pinv", "slogdet", "solve",
-    "svdvals", "tensordot", "trace", "vecdot", "vector_norm",
+    "EighResult", "QRResult", "SVDResult", "SlogdetResult", "cholesky", "cross", "det", "diagonal", "eigh",
+    "eigvalsh", "inv", "matmul", "matrix_norm", "matrix_power", "matrix_transpose", "multi_dot", "norm",
+    "outer", "pinv", "qr", "slogdet", "solve", "svd", "svdvals", "tensordot", "trace", "vecdot", "vector_norm",
 ]  # fmt: skip
 
 Axes = int | Sequence[int]
@@ -297,7 +297,8 @@ def eigh(a: Any, UPLO: str = "L") -> EighResult:  # noqa: N803
     [1.0, 2.0]
     """
     matrices = _with_triangle_below(a, UPLO)
-    return EighResult(linear_algebra.eigenvalues(matrices), linear_algebra.eigenvectors(matrices))
+    vectors = linear_algebra.eigenvectors(matrices)
+    return EighResult(linear_algebra.eigenvalues(matrices), vectors)
 
 
 def eigvalsh(a: Any, UPLO: str = "L") -> Node:  # noqa: N803
@@ -316,21 +317,65 @@ def _with_triangle_below(a: Any, triangle: str) -> Node:
     return strong(a, "eigh") if triangle.upper() == "L" else matrix_transpose(a)
 
 
+class SVDResult(NamedTuple):
+    """Left singular vectors, one a column; singular values, largest first; right singular vectors, one a row."""
+
+    U: Node
+    S: Node
+    Vh: Node
+
+
+def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+    """`u`, `s` and `vh`, with `u @ diag(s) @ vh == a`; `s` alone where not `compute_uv`.
+
+    For matrices that are not square say `full_matrices=False`: vectors beyond the singular values are any of many. So
+    are those of equal singular values; they have no derivative.
+
+    >>> import minigrad as mg
+    >>> mg.linalg.svd([[0.0, 2.0], [1.0, 0.0]]).S.tolist()
+    [2.0, 1.0]
+    """
+    x = with_axes("svd", a, 2)
+    if not compute_uv:
+        return linear_algebra.singular_values(x)
+    if full_matrices and x.shape[-2] != x.shape[-1]:
+        problem = f"full_matrices=True needs square matrices, got shape {x.shape}"
+        raise ArgumentError(explain("svd", problem, [x], "full_matrices=False"))
+    u, s, vh = linear_algebra.left_vectors(x), linear_algebra.singular_values(x), linear_algebra.right_vectors(x)
+    return SVDResult(u, s, vh)
+
+
 def svdvals(x: Any, /) -> Node:
     """The singular values of matrices, largest first.
-
-    They are the eigenvalues of `[[0, x], [x.mT, 0]]` that are not negative, and differentiated as those.
 
     >>> import minigrad as mg
     >>> mg.linalg.svdvals([[0.0, 2.0], [1.0, 0.0]]).tolist()
     [2.0, 1.0]
     """
-    node = _floats("svdvals", x, 2)
-    *before, rows, columns = node.shape
-    zeros = [structure.full(shape=(*before, n, n), value=0.0, dtype=node.dtype) for n in (rows, columns)]
-    above, below = concatenate([zeros[0], node], -1), concatenate([matrix_transpose(node), zeros[1]], -1)
-    values = linear_algebra.eigenvalues(concatenate([above, below], -2))
-    return take_index(values, (..., slice(None, -min(rows, columns) - 1, -1)))
+    return linear_algebra.singular_values(with_axes("svdvals", x, 2))
+
+
+class QRResult(NamedTuple):
+    """An orthogonal and an upper triangular factor."""
+
+    Q: Node
+    R: Node
+
+
+def qr(a: Any, mode: str = "reduced") -> Any:
+    """`q`, with orthonormal columns, and `r`, upper triangular, with `q @ r == a`; with mode "r", `r` alone.
+
+    Matrices have as many rows as columns, or more.
+
+    >>> import minigrad as mg
+    >>> abs(mg.linalg.qr([[0.0, 2.0], [-1.0, 0.0]]).R).tolist()
+    [[1.0, 0.0], [0.0, 2.0]]
+    """
+    x = with_axes("qr", a, 2)
+    if mode not in ("reduced", "r"):
+        raise ArgumentError(explain("qr", f"mode is 'reduced' or 'r', got {mode!r}", [x]))
+    r = linear_algebra.qr_r(x)
+    return QRResult(linear_algebra.qr_q(x), r) if mode == "reduced" else r
 
 
 # ----------------------------------------------------------------------- products, as the array API standard has them

@@ -225,13 +225,16 @@ def _summed_axes(x: Node, y: Node, axes: Any) -> tuple[list[int], list[int]]:
 
 # --------------------------------------------------------------------------------------------------------- einsum
 
+DOTS = "…"  # one character for the three of `...`
 
-def einsum(*operands: Any) -> Node:
+
+def einsum(*operands: Any, optimize: bool | str = False) -> Node:
     """The sum of products that subscripts describe, `einsum("ij,jk->ik", a, b)`: one letter for each axis.
 
     Labels that the result lacks are summed over; one that stands twice in an operand takes its diagonal; `...` stands
     for axes without a label, which broadcast. Without `->` the result has the labels that occur once, in the order of
-    the alphabet. The form with lists, `einsum(a, [0, 1], b, [1, 2], [0, 2])`, is understood, too.
+    the alphabet. The form with lists, `einsum(a, [0, 1], b, [1, 2], [0, 2])`, is understood, too. With `optimize`,
+    more than two operands are multiplied pair by pair, in the order that `numpy.einsum_path` finds.
 
     >>> import minigrad as mg
     >>> mg.einsum("ii", [[1, 2], [3, 4]]).item(), mg.einsum("ij->ji", [[1, 2], [3, 4]]).tolist()
@@ -248,7 +251,23 @@ def einsum(*operands: Any) -> Node:
             while term.count(label) > 1:
                 nodes[i], term = _diagonal_of_label(nodes[i], term, label, subscripts)
         terms[i] = term
+    if len(nodes) == 1 and len(terms[0]) == len(result):
+        return structure.transpose(nodes[0], axes=tuple(terms[0].index(label) for label in result))
+    if optimize and len(nodes) > 2:
+        return _pair_by_pair(nodes, terms, result, optimize)
     return linear_algebra.einsum(*nodes, subscripts=f"{','.join(terms)}->{result}")
+
+
+def _pair_by_pair(nodes: list[Node], terms: list[str], result: str, optimize: Any) -> Node:
+    stand_ins = [np.broadcast_to(0.0, x.shape) for x in nodes]
+    path = np.einsum_path(f"{','.join(terms)}->{result}", *stand_ins, optimize=optimize)[0][1:]
+    for positions in path:
+        chosen = [(nodes.pop(i), terms.pop(i)) for i in sorted(positions, reverse=True)]
+        given, needed = ",".join(term for _, term in chosen), set(result).union(*terms)
+        term = "".join(label for label in dict.fromkeys(given) if label in needed) if terms else result
+        nodes.append(linear_algebra.einsum(*[x for x, _ in chosen], subscripts=f"{given}->{term}"))
+        terms.append(term)
+    return nodes[0]
 
 
 def _from_lists(operands: Sequence[Any]) -> tuple[str, list[Any]]:
@@ -264,23 +283,23 @@ def _from_lists(operands: Sequence[Any]) -> tuple[str, list[Any]]:
 
 def _explicit(subscripts: str, nodes: Sequence[Node]) -> tuple[list[str], str]:
     # one string a term and one for the result, with letters in place of `...`
-    text = subscripts.replace(" ", "").replace("...", ".")
+    text = subscripts.replace(" ", "").replace("...", DOTS)
     left, arrow, result = text.partition("->")
     terms = left.split(",")
     _check_terms(subscripts, terms, result, nodes)
     free = [letter for letter in string.ascii_letters if letter not in text]
-    dots = max([len(x.shape) - len(term) + 1 for x, term in zip(nodes, terms, strict=True) if "." in term], default=0)
+    dots = max([len(x.shape) - len(term) + 1 for x, term in zip(nodes, terms, strict=True) if DOTS in term], default=0)
     wide = "".join(free[:dots])
     for i, (x, term) in enumerate(zip(nodes, terms, strict=True)):
         own = len(x.shape) - len(term) + 1
-        terms[i] = term.replace(".", wide[dots - own :] if "." in term else "")
+        terms[i] = term.replace(DOTS, wide[dots - own :] if DOTS in term else "")
     if not arrow:
-        labels = left.replace(",", "").replace(".", "")
-        result = "." + "".join(sorted(label for label in set(labels) if labels.count(label) == 1))
-    elif dots and "." not in result:
+        labels = left.replace(",", "").replace(DOTS, "")
+        result = DOTS + "".join(sorted(label for label in set(labels) if labels.count(label) == 1))
+    elif dots and DOTS not in result:
         problem = f"{subscripts!r} leaves out the {dots} axes that `...` stands for"
         raise ShapeError(explain("einsum", problem, nodes, "`...` in the result, or labels for what is summed over"))
-    return terms, result.replace(".", wide)
+    return terms, result.replace(DOTS, wide)
 
 
 def _check_terms(subscripts: str, terms: Sequence[str], result: str, nodes: Sequence[Node]) -> None:
@@ -290,17 +309,17 @@ def _check_terms(subscripts: str, terms: Sequence[str], result: str, nodes: Sequ
     if len(terms) != len(nodes):
         fail(f"{len(terms)} terms for {len(nodes)} operands")
     for term in (*terms, result):
-        if any(label not in string.ascii_letters + "." for label in term) or term.count(".") > 1:
+        if any(label not in string.ascii_letters + DOTS for label in term) or term.count(DOTS) > 1:
             fail("labels are single letters, `...` stands at most once in a term, and `->` at most once")
-    for label in set(result) - {"."}:
+    for label in set(result) - {DOTS}:
         if result.count(label) > 1:
             fail(f"the result has the label {label!r} twice")
         if not any(label in term for term in terms):
             fail(f"the label {label!r} of the result belongs to no operand")
     for term, x in zip(terms, nodes, strict=True):
-        labels = len(term.replace(".", ""))
-        if labels > len(x.shape) or (labels < len(x.shape) and "." not in term):
-            fail(f"the term {term.replace('.', '...')!r} has {labels} labels, its operand has shape {x.shape}")
+        labels = len(term.replace(DOTS, ""))
+        if labels > len(x.shape) or (labels < len(x.shape) and DOTS not in term):
+            fail(f"the term {term.replace(DOTS, '...')!r} has {labels} labels, its operand has shape {x.shape}")
 
 
 def _diagonal_of_label(x: Node, term: str, label: str, subscripts: str) -> tuple[Node, str]:
@@ -323,8 +342,12 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
     >>> mg.diagonal([[1, 2], [3, 4]]).tolist(), mg.diagonal([[1, 2], [3, 4]], 1).tolist()
     ([1, 4], [2])
     """
-    x = with_axes("diagonal", a, 2)
-    normalize_axes("diagonal", x, (axis1, axis2))
+    return _diagonal("diagonal", a, offset, axis1, axis2)
+
+
+def _diagonal(operation: str, a: Any, offset: int, axis1: int, axis2: int) -> Node:
+    x = with_axes(operation, a, 2)
+    normalize_axes(operation, x, (axis1, axis2))
     x = moveaxis(x, (axis1, axis2), (-2, -1))
     top, left, n = _diagonal_square(x.shape[-2], x.shape[-1], offset)
     before = (*[ALL] * (len(x.shape) - 2),)
@@ -377,7 +400,7 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
     >>> mg.trace([[1, 2], [3, 4]]).item()
     5
     """
-    line = diagonal(a, offset, axis1, axis2)
+    line = _diagonal("trace", a, offset, axis1, axis2)
     return structure.sum(line, axis=(len(line.shape) - 1,), keepdims=False)
 
 

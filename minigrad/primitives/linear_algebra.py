@@ -82,7 +82,8 @@ def _by_right(ct: Node, y: Node, a: Node, b: Node) -> Node:
 matmul = Primitive("matmul", "{0} @ {1}", _infer_matmul, [_by_left, _by_right], operator="*")
 
 # --------------------------------------------------------------------------------------------------------- einsum
-# subscripts: explicit, without dots; within one operand each label stands once (products.py sees to that).
+# subscripts: explicit, without dots; within one operand each label stands once, and one operand alone is not merely
+# transposed (products.py sees to that).
 
 
 def _infer_einsum(*xs: Node, subscripts: str) -> tuple[Shape, Any]:
@@ -310,3 +311,81 @@ def _infer_eigenvalues(a: Node) -> tuple[Shape, Any]:
 
 eigenvalues = Primitive("eigenvalues", "np.linalg.eigvalsh({0})", _infer_eigenvalues, [_eigenvalues_rule])
 eigenvectors = Primitive("eigenvectors", "np.linalg.eigh({0})[1]", _square_to_square("eigh"), [_eigenvectors_rule])
+
+# ------------------------------------------------------------------------------------- singular values, and factors
+# a = u diag(s) vt, with k = min(m, n) singular values: u is (m, k), vt is (k, n). a = q r, with q (m, n), r (n, n).
+
+
+def _infer_svd(shape: Callable[[int, int, int], tuple[int, ...]]) -> Callable[[Node], tuple[Shape, Any]]:
+    def infer(a: Node) -> tuple[Shape, Any]:
+        if len(a.shape) < 2:
+            raise ShapeError(explain("svd", f"needs matrices, got shape {a.shape}", [a]))
+        m, n = a.shape[-2:]
+        return (*a.shape[:-2], *shape(m, n, m if m < n else n)), _factor_dtype("svd", a)
+
+    return infer
+
+
+def _turned(s: Node, towards: Node) -> Node:
+    # how fast the vectors turn towards each other: the faster the nearer their singular values are
+    eye = np.eye(s.shape[-1], dtype=s.dtype)
+    gaps = _row(s) ** 2 - _column(s) ** 2 + eye
+    return (towards - matrix_transpose(towards)) * (1 - eye) / gaps
+
+
+def _left_vectors_rule(ct: Node, u: Node, a: Node) -> Node:
+    s, along = singular_values(a), matrix_transpose(u) @ ct
+    share = u @ (_turned(s, along) * _row(s))
+    if u.shape[-2] > u.shape[-1]:  # the part outside the space that u spans
+        share = share + (ct - u @ along) / _row(s)
+    return share @ right_vectors(a)
+
+
+def _right_vectors_rule(ct: Node, vt: Node, a: Node) -> Node:
+    s, along = singular_values(a), ct @ matrix_transpose(vt)
+    share = _column(s) * _turned(s, matrix_transpose(along)) @ vt
+    if vt.shape[-1] > vt.shape[-2]:
+        share = share + (ct - along @ vt) / _column(s)
+    return left_vectors(a) @ share
+
+
+singular_values = Primitive(
+    "singular_values", "np.linalg.svd({0}, compute_uv=False)", _infer_svd(lambda m, n, k: (k,)),
+    [lambda ct, y, a: left_vectors(a) @ (_column(ct) * right_vectors(a))],
+)  # fmt: skip
+left_vectors = Primitive(
+    "left_vectors", "np.linalg.svd({0}, full_matrices=False)[0]", _infer_svd(lambda m, n, k: (m, k)),
+    [_left_vectors_rule],
+)  # fmt: skip
+right_vectors = Primitive(
+    "right_vectors", "np.linalg.svd({0}, full_matrices=False)[2]", _infer_svd(lambda m, n, k: (k, n)),
+    [_right_vectors_rule],
+)  # fmt: skip
+
+
+def _by_triangle(x: Node, q: Node, r: Node, more: Node | None = None) -> Node:
+    # (more + q sym(x)) inv(r).T, where sym mirrors the lower triangle
+    n = r.shape[-1]
+    lower = x * np.tri(n, dtype=x.dtype)
+    mirrored = q @ (lower + matrix_transpose(lower * (1 - np.eye(n, dtype=x.dtype))))
+    return matrix_transpose(solve(r, matrix_transpose(mirrored if more is None else more + mirrored)))
+
+
+def _infer_qr(shape: Callable[[int, int], tuple[int, ...]]) -> Callable[[Node], tuple[Shape, Any]]:
+    def infer(a: Node) -> tuple[Shape, Any]:
+        if len(a.shape) < 2 or a.shape[-2] < a.shape[-1]:
+            problem = f"needs matrices with as many rows as columns at least, got shape {a.shape}"
+            raise ShapeError(explain("qr", problem, [a]))
+        return (*a.shape[:-2], *shape(*a.shape[-2:])), _factor_dtype("qr", a)
+
+    return infer
+
+
+qr_q = Primitive(
+    "qr_q", "np.linalg.qr({0})[0]", _infer_qr(lambda m, n: (m, n)),
+    [lambda ct, q, a: _by_triangle(-(matrix_transpose(ct) @ q), q, qr_r(a), ct)],
+)  # fmt: skip
+qr_r = Primitive(
+    "qr_r", 'np.linalg.qr({0}, mode="r")', _infer_qr(lambda m, n: (n, n)),
+    [lambda ct, r, a: _by_triangle(r @ matrix_transpose(ct), qr_q(a), r)],
+)  # fmt: skip
