@@ -200,7 +200,8 @@ def simplify(graph: Graph) -> Graph:
             continue
         rebuilt = rebuild(node, [new[x] for x in node.inputs])
         about = new.get(node.cotangent_of, node.cotangent_of) if node.cotangent_of is not None else None
-        if rebuilt is node and about is not node.cotangent_of:  # a cotangent is called after its node, whatever became of it
+        # a cotangent is called after its node, whatever became of it
+        if rebuilt is node and about is not node.cotangent_of:
             rebuilt = Node(node.primitive, node.inputs, node.params, node.shape, node.dtype, node.weak, like=node)
         found = new[node] = _simplified(rebuilt, shared)
         unclaimed = found.cotangent_of is None or found.cotangent_of is node.cotangent_of
