@@ -1,7 +1,7 @@
 """A language model of characters: what comes next, given what has been read.
 
     model = CharacterModel.init(rnn.LSTMCell, symbols=103, hidden_size=128, rng=0)
-    logits, state = model(ids)             ids: (T, batch) -> logits: (T, batch, symbols)
+    scores, state = model(ids)             ids: (T, batch) -> scores: (T, batch, symbols)
     loss(model, windows)                   bits per character, a node
     sample(model, text, "The ", 200, rng)  text that the model makes up
 
@@ -38,8 +38,8 @@ class CharacterModel:
 
     >>> import rnn
     >>> model = CharacterModel.init(rnn.GRUCell, symbols=5, hidden_size=8, rng=0)
-    >>> logits, state = model(np.array([[0, 1], [4, 2], [3, 3]]))
-    >>> logits.shape, state.shape
+    >>> scores, state = model(np.array([[0, 1], [4, 2], [3, 3]]))
+    >>> scores.shape, state.shape
     ((3, 2, 5), (2, 8))
     """
 
@@ -63,22 +63,27 @@ class CharacterModel:
 
     def __call__(self, ids: Array, state: Any = None) -> tuple[Array, Any]:
         """Read ids (T, batch) from `state`, or from the start: scores (T, batch, symbols) and the last state."""
-        hs, state = scan(self.cell, mg.take(self.embedding, ids, axis=0), state)
+        with mg.scope("xs"):
+            xs = mg.take(self.embedding, ids, axis=0)
+        hs, state = scan(self.cell, xs, state)
         return self.score(hs), state
 
     def score(self, h: Array) -> Array:
         """(..., hidden) -> (..., symbols): the logarithm of how likely each symbol is next, up to a constant."""
-        return mg.matmul(h, self.w) + self.b
+        with mg.scope("scores"):
+            return mg.matmul(h, self.w) + self.b
 
 
-def bits(logits: Array, targets: Array) -> Array:
+def bits(scores: Array, targets: Array) -> Array:
     """How many bits each target (...) takes to write down under the scores (..., symbols): its cross-entropy.
 
     >>> np.asarray(bits(np.zeros((2, 8)), np.array([0, 5]))).tolist()
     [3.0, 3.0]
     """
-    chosen = mg.take_along_axis(logits, mg.expand_dims(targets, -1), axis=-1)
-    return (mg.logsumexp(logits, axis=-1) - mg.squeeze(chosen, -1)) / math.log(2)
+    with mg.scope("chosen"):
+        chosen = mg.squeeze(mg.take_along_axis(scores, mg.expand_dims(targets, -1), axis=-1), -1)
+    with mg.scope("bits"):
+        return (mg.logsumexp(scores, axis=-1) - chosen) / math.log(2)
 
 
 def sample(model: CharacterModel, text: Text, prompt: str, length: int, rng: Any, temperature: float = 1.0) -> str:
@@ -90,9 +95,9 @@ def sample(model: CharacterModel, text: Text, prompt: str, length: int, rng: Any
     net = Stateful(model.cell, model.score)
     ids = [text.symbols.index(character) for character in prompt]
     for i in range(len(ids) + length - 1):
-        logits = net.step(model.embedding[ids[i]])
+        scores = net.step(model.embedding[ids[i]])
         if i >= len(prompt) - 1:
-            weights = np.exp((logits - logits.max()).astype(np.float64) / temperature)
+            weights = np.exp((scores - scores.max()).astype(np.float64) / temperature)
             totals = np.cumsum(weights)
             ids.append(int(np.searchsorted(totals, rng.random() * totals[-1], side="right")))
     return text.decode(np.array(ids[len(prompt) :]))

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import minigrad as mg
+from minigrad.pytree import flatten_with_paths
 
-__all__ = ["Decay", "decay", "gradient_by_lag", "log10_norm"]
+__all__ = ["Decay", "decay", "gradient_by_lag", "log10_norm", "spread"]
 
 Array = np.ndarray[Any, Any]
 
@@ -35,14 +36,15 @@ def log10_norm(array: Array, axis: int = -1) -> Array:
     largest = np.max(np.abs(array), axis=axis, keepdims=True, initial=0.0)
     scaled = array / np.where(largest == 0, 1, largest)
     with np.errstate(divide="ignore"):  # the logarithm of 0 is -inf, which is what a norm of 0 is to give
-        return np.log10(np.squeeze(largest, axis)) + 0.5 * np.log10(np.sum(scaled * scaled, axis=axis))
+        logarithm: Array = np.log10(np.squeeze(largest, axis)) + 0.5 * np.log10(np.sum(scaled * scaled, axis=axis))
+    return logarithm
 
 
 def gradient_by_lag(cell: Any, xs: Array, loss: Callable[[Any], Any]) -> dict[str, Array]:
     """log10 of the norm of the gradient of the last step's loss at every state, for each sequence of a batch.
 
     xs: (T, batch, input). `loss` maps the last output (batch, hidden) to a scalar, a sum over the batch: sequences do
-    not touch each other, so one gradient serves all. Returns one array (T, batch) for each part of the state, lag 0 (the
+    not touch each other, so one gradient serves all. Returns an array (T, batch) for each part of the state, lag 0 (the
     last state) first: `{"h": ...}`, and for an LSTM `{"h": ..., "c": ...}`, where the gradient at c is all that reaches
     it, by way of h of the same step too.
 
@@ -61,7 +63,7 @@ def gradient_by_lag(cell: Any, xs: Array, loss: Callable[[Any], Any]) -> dict[st
             with mg.scope(f"t={t}"):
                 output, state = cell(xs[t], state)
             states.append(state)
-        pairs, _ = mg.pytree.flatten_with_paths(state, "")
+        pairs, _ = flatten_with_paths(state, "")
         names[:] = [path or "h" for path, _ in pairs]
         # one stack for each part of the state: (T, batch, hidden), lag 0 first
         arrived = mg.gradients(loss(output), states[::-1])
@@ -99,3 +101,17 @@ def decay(log10_norms: Array) -> Decay:
     total = float(log10_norms[last] - log10_norms[first])
     per_step = total / (last - first)
     return Decay(total, per_step, -math.log10(2) / per_step if per_step < 0 else math.inf, last - first)
+
+
+def spread(log10_norms: Array) -> tuple[Array, Array, Array]:
+    """Of norms (T, windows): the tenth percentile, the mean and the ninetieth percentile over the windows, in log10.
+
+    The mean of logarithms is the geometric mean of the norms: a single window cannot outweigh all the others.
+
+    >>> low, middle, high = spread(np.array([[0.0, -1.0, -2.0]]))
+    >>> low.tolist(), middle.tolist(), high.tolist()
+    ([-1.8], [-1.0], [-0.2])
+    """
+    with np.errstate(invalid="ignore"):  # between two windows at which nothing arrives, -inf: still -inf
+        low, high = (np.quantile(log10_norms, q, axis=1) for q in (0.1, 0.9))
+    return np.nan_to_num(low, nan=-np.inf), log10_norms.mean(axis=1), np.nan_to_num(high, nan=-np.inf)

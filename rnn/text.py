@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-import minigrad as mg
+from minigrad.errors import MinigradError
 
 __all__ = ["DEFAULT_NAME", "Text", "TextError", "entropies", "load", "windows"]
 
@@ -26,7 +26,7 @@ DEFAULT_NAME = "Python's help topics"
 HELD_OUT = 10  # one part in so many
 
 
-class TextError(mg.MinigradError, ValueError):
+class TextError(MinigradError, ValueError):
     """A text that no model can learn from: empty, too short, of a single symbol, or no text at all."""
 
 
@@ -70,8 +70,8 @@ class Text:
         held_out = max(count // HELD_OUT, window)
         if count - held_out < window:
             raise TextError(
-                f"{self.name} has {count:,} characters, and windows of {steps} steps need at least {2 * window:,}: one window"
-                f" to train on and one to hold out; take a longer text or fewer steps"
+                f"{self.name} has {count:,} characters, and windows of {steps} steps need at least {2 * window:,}:"
+                f" one window to train on and one to hold out; take a longer text or fewer steps"
             )
         return self.ids[: count - held_out], self.ids[count - held_out :]
 
@@ -79,20 +79,22 @@ class Text:
 def load(path: str | None = None) -> Text:
     """The text in a UTF-8 file; without a path the help topics that come with Python (`pydoc_data.topics`).
 
-    Raises TextError (not UTF-8, empty, one symbol), OSError (no such file, no permission).
+    Raises TextError: no such file, no permission, not UTF-8, empty, one symbol.
     """
     if path is None:
         # a module of half a megabyte, of use to nobody else: imported where it is used
         from pydoc_data.topics import topics
 
         return Text.of("".join(topics.values()), DEFAULT_NAME)
-    name = os.path.basename(path)
+    name = os.fsencode(os.path.basename(path)).decode("utf-8", "replace")
     try:
         with open(path, encoding="utf-8-sig") as file:
             return Text.of(file.read(), name)
     except UnicodeDecodeError as error:
         problem = f"byte {error.start:,} is no UTF-8 ({error.reason})"
         raise TextError(f"{name} is no text that can be read: {problem}; save it as UTF-8") from None
+    except OSError as error:
+        raise TextError(f"cannot read {path!r}: {(error.strerror or str(error)).lower()}") from None
 
 
 def windows(ids: Array, starts: Array, steps: int) -> Array:

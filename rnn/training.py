@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import minigrad as mg
+from minigrad.errors import NonFiniteError
 
 __all__ = ["AdamMemory", "Step", "adam", "clip", "fit", "global_norm", "warm_up_and_decay"]
 
@@ -118,7 +119,7 @@ def fit(
         value, gradient = run(params, *next(batches))
         gradient, norm = clip(gradient, limit)
         if not (math.isfinite(value) and math.isfinite(norm)):
-            raise mg.NonFiniteError(
+            raise NonFiniteError(
                 f"training broke down at update {update + 1}: the loss is {float(value)}, its gradient's norm {norm};"
                 f" use a smaller rate than {rate:g}"
             )
