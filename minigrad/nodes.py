@@ -12,6 +12,7 @@ in sets and dicts, and are numbered as they are made. A node's inputs are always
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -48,13 +49,12 @@ class Primitive:
     - `rules` has one entry an input, in argument order: `rule(ct, y, *inputs, **params)` gives that input's share of
       the cotangent, or None where there is no derivative. An operation of any number of inputs has a function
       `rules(i)` instead.
-    - `operator` is the precedence of the text where it is no call, as in Python's grammar (see `PRECEDENCE`).
     - `elementwise`, `selects`, `bounded`: what the reverse pass must know where a zero cotangent has to absorb an
       infinite slope. `view` says that the result may share memory with its first operand.
     """
 
     __slots__ = (
-        "bounded", "elementwise", "functions", "infer", "joint_vjp", "jvp", "name", "operator", "rules", "selects",
+        "bounded", "elementwise", "functions", "infer", "joint_vjp", "jvp", "name", "rules", "selects",
         "text", "view",
     )  # fmt: skip
 
@@ -67,7 +67,6 @@ class Primitive:
         infer: Callable[..., tuple[Any, Any]],
         rules: Sequence[Callable[..., Any] | None] | Callable[[int], Callable[..., Any] | None] = (),
         *,
-        operator: str = "call",
         elementwise: bool = False,
         selects: bool = False,
         bounded: bool = False,
@@ -75,7 +74,7 @@ class Primitive:
     ) -> None:
         if name in Primitive.table:
             raise ValueError(f"there is a primitive named {name!r} already")
-        self.name, self.text, self.infer, self.rules, self.operator = name, text, infer, rules, operator
+        self.name, self.text, self.infer, self.rules = name, text, infer, rules
         self.elementwise, self.selects, self.bounded, self.view = elementwise, selects, bounded, view
         self.joint_vjp: Callable[..., Any] | None = None  # for a node of several results; see loop.py
         self.jvp: Callable[..., Any] | None = None
@@ -98,6 +97,11 @@ class Primitive:
         if callable(self.rules):
             return self.rules(position)
         return self.rules[position] if self.rules else None
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether the text is one of Python's operators on its operands, `{0} + {1}` or `-{0}`, and not a call."""
+        return isinstance(self.text, str) and re.fullmatch(r"\{0\} \S+ \{1\}|[-+~]\{0\}", self.text) is not None
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
@@ -125,7 +129,7 @@ def _settle_weak(primitive: Primitive, inputs: tuple[Node, ...]) -> tuple[tuple[
         return inputs, False
     if not loose and all(x.primitive is CONSTANT for x in inputs):
         return (constant(np.asarray(inputs[0].cached)), *inputs[1:]), False
-    return inputs, primitive.operator not in ("call", "subscript")  # x * 2 is bare, np.sin(x) is a NumPy scalar
+    return inputs, primitive.is_operator  # x * 2 is bare, np.sin(x) is a NumPy scalar
 
 
 def _primitive_named(name: str) -> Primitive:

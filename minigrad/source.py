@@ -29,7 +29,7 @@ from .graph import Graph, Loop, topological
 from .nodes import CONSTANT, SYMBOL, Node
 from .primitives import helpers
 from .primitives.structure import index, pick, transpose
-from .primitives.text import OPERANDS, PRECEDENCE, array_literal, is_uniform, literal, render
+from .primitives.text import ATOM, UNARY, array_literal, binding, is_uniform, literal, render
 from .rewrites import simplify
 
 __all__ = ["Source", "generate"]
@@ -175,7 +175,7 @@ class _Writer:
 
     def named(self, node: Node, wish: str) -> str:
         name = self.names.new(wish)
-        self.texts[node] = _Text(name, PRECEDENCE["call"], (name,))
+        self.texts[node] = _Text(name, ATOM, (name,))
         return name
 
     def name_of(self, node: Node) -> str | None:
@@ -210,7 +210,7 @@ class _Writer:
     def assign(self, node: Node, wish: str, indent: str) -> None:
         """Give the node's expression a name, in a line of its own."""
         text = self.texts[node]
-        if text.precedence == PRECEDENCE["call"] and text.text.isidentifier():
+        if text.precedence == ATOM and text.text.isidentifier():
             return  # a name of another's already
         if node.scope and node.scope != self.scope:
             self.lines.append((f"{indent}# {_comment(node.scope)}", (), ()))
@@ -246,12 +246,12 @@ class _Writer:
         value = node.cached
         if node.weak:  # written as it is, wherever it stands
             text = literal(value)
-            self.texts[node] = _Text(text, PRECEDENCE["unary" if text.startswith("-") else "call"], ())
+            self.texts[node] = _Text(text, UNARY if text.startswith("-") else ATOM, ())
         elif is_uniform(value) or (value.size <= LITERAL_SIZE and not (node.name and value.ndim)):
             text = array_literal(value)
             if value.ndim == 0 and value.dtype == np.float64:
                 text = f"np.float64({literal(value.item())})"
-            self.texts[node] = _Text(text, PRECEDENCE["call"], ())
+            self.texts[node] = _Text(text, ATOM, ())
             if uses > 1 and value.ndim:
                 self.assign(node, node.name or "constant", indent)
         elif value.size <= LITERAL_SIZE:
@@ -265,6 +265,9 @@ class _Writer:
 
     def expression(self, node: Node, indent: str) -> _Text:
         """The node's NumPy text on its operands; a line that would be too long gives its longest operands names."""
+        for x, once in zip(node.inputs, binding(node.primitive, node.params, len(node.inputs)).once, strict=True):
+            if not once and x.primitive is not CONSTANT:  # an expression that stands twice would be computed twice
+                self.assign(x, self.wish(x, False), indent)
         while True:
             operands = [self.texts[x] for x in node.inputs]
             text = self.rendered(node, operands)
@@ -279,12 +282,12 @@ class _Writer:
         uses = tuple(name for operand in operands for name in operand.uses)
         if node.primitive.text == "{0}":
             return _Text(operands[0].text, operands[0].precedence, uses)
-        needed = OPERANDS[node.primitive.operator]
+        form = binding(node.primitive, node.params, len(operands))
         parts = [
-            operand.text if operand.precedence >= needed[min(i, 1)] else f"({operand.text})"
-            for i, operand in enumerate(operands)
+            operand.text if operand.precedence >= needed else f"({operand.text})"
+            for operand, needed in zip(operands, form.operands, strict=True)
         ]
-        return _Text(render(node.primitive, parts, node.params), PRECEDENCE[node.primitive.operator], uses)
+        return _Text(render(node.primitive, parts, node.params), form.own, uses)
 
     # ---- loops
 
@@ -306,7 +309,7 @@ class _Writer:
         self.lines.append((f"{indent}for {t} in {steps}:", (), ()))
         inside = indent + "    "
         for x, array in zip(inputs[n : n + m], before[n : n + m], strict=True):
-            text = array.text if array.precedence >= PRECEDENCE["subscript"] else f"({array.text})"
+            text = array.text if array.precedence >= ATOM else f"({array.text})"
             known = array.text.isidentifier() and "_steps" in array.text
             name = self.named(x, array.text.replace("_steps", "") if known else x.name or "x")
             self.lines.append((f"{inside}{name} = {text}[{t}]", (name,), array.uses))
@@ -327,7 +330,7 @@ class _Writer:
         for found in self.picks[node]:
             i = found.params["position"]
             name = carries[i] if i < n else stacks[i]
-            self.texts[found] = _Text(name, PRECEDENCE["call"], (name,))
+            self.texts[found] = _Text(name, ATOM, (name,))
 
     def forget(self, step: Graph) -> None:
         """A loop is written. Another may run the same step: there, the same nodes are other values."""

@@ -6,6 +6,7 @@ Nothing that a user named can break the drawing: `clean` is the only way of fore
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ def is_number(node: Node) -> bool:
 
 def literals(node: Node) -> list[int]:
     """Which inputs are written as part of a node's operation: the 1 of `1 − x`. Those of a binary operator."""
-    if len(node.inputs) != 2 or node.primitive.operator in ("call", "subscript"):
+    if len(node.inputs) != 2 or not node.primitive.is_operator:
         return []
     return [i for i, x in enumerate(node.inputs) if x.shape == () and is_number(x) and not is_gradient(x)]
 
@@ -109,10 +110,10 @@ def operation(node: Node) -> str:
         return _result(node)
     if node.is_leaf or node.primitive is full:
         return value(node) or node.primitive.name
-    sign = SYMBOLS.get(primitive, clean(primitive.replace("_", " ")))
+    sign = _sign(primitive)
     names = letters(node)
     if names and names[0]:
-        infix = node.primitive.operator not in ("call", "subscript")
+        infix = node.primitive.is_operator
         return f"a {sign} b" if infix else "a ? b : c" if primitive == "where" else f"{sign}({', '.join(names)})"
     numbers = {i: value(node.inputs[i]) for i in literals(node)}
     if primitive == "power" and 1 in numbers:
@@ -122,8 +123,16 @@ def operation(node: Node) -> str:
 
 
 def kind(node: Node) -> str:
-    """The symbol of an operation without what differs from step to step: [ ] for [0] and for [1]."""
-    return "[ ]" if node.primitive.name in ("index", "gather") else operation(node)
+    """The symbol of an operation without its operands: − for `1 − x` and `a − b`, [ ] for [0] and [1]."""
+    primitive = node.primitive.name
+    if primitive in ("index", "gather"):
+        return "[ ]"
+    return operation(node) if node.is_leaf or node.primitive in (full, pick) else _sign(primitive)
+
+
+@cache
+def _sign(primitive: str) -> str:
+    return SYMBOLS.get(primitive, clean(primitive.replace("_", " ")))
 
 
 INDICES = {"index": "index", "gather": "pattern", "place": "index", "scatter_add": "pattern"}
@@ -163,9 +172,10 @@ def name(node: Node, drop: str = "") -> str:
 
 def title(node: Node, drop: str = "") -> str:
     """What a box is called: a node's name, or `d_name` for its cotangent."""
-    if is_gradient(node) and node.cotangent_of is not None:
-        return f"d_{name(node.cotangent_of, drop)}"
-    return name(node, drop)
+    about = node.cotangent_of if is_gradient(node) else None
+    if about is None:
+        return name(node, drop)
+    return f"d_{name(about, drop) if about.name or not any(letters(about)) else kind(about)}"
 
 
 def tooltip(node: Node) -> str:

@@ -23,18 +23,18 @@ LN2, LN10 = math.log(2.0), math.log(10.0)
 
 #                        name        NumPy          slope, by operand
 add      = elementwise("add",      "{0} + {1}",  lambda ct, y, a, b: ct,
-                                                 lambda ct, y, a, b: ct,               operator="+", bounded=True)
+                                                 lambda ct, y, a, b: ct,               bounded=True)
 subtract = elementwise("subtract", "{0} - {1}",  lambda ct, y, a, b: ct,
-                                                 lambda ct, y, a, b: -ct,              operator="+", bounded=True)
+                                                 lambda ct, y, a, b: -ct,              bounded=True)
 multiply = elementwise("multiply", "{0} * {1}",  lambda ct, y, a, b: ct * b,
-                                                 lambda ct, y, a, b: ct * a,           operator="*")
+                                                 lambda ct, y, a, b: ct * a)
 divide   = elementwise("divide",   "{0} / {1}",  lambda ct, y, a, b: ct / b,
-                                                 lambda ct, y, a, b: -ct * y / b,      operator="*")
-negative = elementwise("negative", "-{0}",       lambda ct, y, x: -ct,                 operator="unary", bounded=True)
+                                                 lambda ct, y, a, b: -ct * y / b)
+negative = elementwise("negative", "-{0}",       lambda ct, y, x: -ct,                 bounded=True)
 floor_divide = elementwise("floor_divide", "{0} // {1}", lambda ct, y, a, b: zeros_like(ct),
-                                                 lambda ct, y, a, b: zeros_like(ct),   operator="*")
+                                                 lambda ct, y, a, b: zeros_like(ct))
 remainder = elementwise("remainder", "{0} % {1}", lambda ct, y, a, b: ct,
-                                                 lambda ct, y, a, b: -ct * floor_divide(a, b), operator="*")
+                                                 lambda ct, y, a, b: -ct * floor_divide(a, b))
 fmod     = elementwise("fmod", "np.fmod({0}, {1})", lambda ct, y, a, b: ct,
                                                  lambda ct, y, a, b: -ct * trunc(a / b))
 
@@ -52,7 +52,6 @@ power = elementwise(
     "power", "{0} ** {1}",
     _power_by_base,
     lambda ct, y, x, p: ct * y * log(where((x == 0) & (p > 0), 1, x)),
-    operator="**",
 )  # fmt: skip
 
 # -------------------------------------------------------------------------------------------- of one variable
@@ -62,7 +61,7 @@ square     = elementwise("square",     "np.square({0})",        lambda ct, y, x:
 reciprocal = elementwise("reciprocal", "np.reciprocal({0})",    lambda ct, y, x: -ct * y * y)
 absolute   = elementwise("absolute",   "np.abs({0})",           lambda ct, y, x: ct * sign(x),          bounded=True)
 fabs       = elementwise("fabs",       "np.fabs({0})",          lambda ct, y, x: ct * sign(x),          bounded=True)
-positive   = elementwise("positive",   "+{0}",                  lambda ct, y, x: ct, operator="unary",  bounded=True)
+positive   = elementwise("positive",   "+{0}",                  lambda ct, y, x: ct, bounded=True)
 # sqrt(-0.0) is -0.0, and its slope is inf all the same
 sqrt       = elementwise("sqrt",       "np.sqrt({0})",          lambda ct, y, x: ct / (2 * absolute(y)))
 cbrt       = elementwise("cbrt",       "np.cbrt({0})",          lambda ct, y, x: ct / (3 * square(y)))
@@ -177,9 +176,10 @@ heaviside = elementwise(
 
 
 def _softer(ct: Node, y: Node, mine: Node, other: Node, base: float) -> Node:
-    # the share of log(e^a + e^b) that belongs to `mine`: the sigmoid of the difference; none where both are -inf
+    # the share of log(e^a + e^b) that belongs to `mine`: the sigmoid of the difference. Of equal infinities there is
+    # none: -inf gives no share, inf half. (Equal finite ones need the sigmoid, for the second derivative's sake.)
     slope = sigmoid(mine - other) if base == math.e else sigmoid((mine - other) * LN2)
-    return ct * where(mine == other, where(y == -np.inf, 0, 0.5), slope)
+    return ct * where((mine == other) & isinf(y), where(y == -np.inf, 0, 0.5), slope)
 
 
 logaddexp = elementwise(
@@ -198,19 +198,19 @@ logaddexp2 = elementwise(
 
 # ------------------------------------------------------- without a derivative: the result is a boolean or an integer
 
-equal         = elementwise("equal",         "{0} == {1}", operator="compare")
-not_equal     = elementwise("not_equal",     "{0} != {1}", operator="compare")
-less          = elementwise("less",          "{0} < {1}",  operator="compare")
-less_equal    = elementwise("less_equal",    "{0} <= {1}", operator="compare")
-greater       = elementwise("greater",       "{0} > {1}",  operator="compare")
-greater_equal = elementwise("greater_equal", "{0} >= {1}", operator="compare")
+equal         = elementwise("equal",         "{0} == {1}")
+not_equal     = elementwise("not_equal",     "{0} != {1}")
+less          = elementwise("less",          "{0} < {1}")
+less_equal    = elementwise("less_equal",    "{0} <= {1}")
+greater       = elementwise("greater",       "{0} > {1}")
+greater_equal = elementwise("greater_equal", "{0} >= {1}")
 
-bitwise_and   = elementwise("bitwise_and",   "{0} & {1}",  operator="&")
-bitwise_or    = elementwise("bitwise_or",    "{0} | {1}",  operator="|")
-bitwise_xor   = elementwise("bitwise_xor",   "{0} ^ {1}",  operator="^")
-left_shift    = elementwise("left_shift",    "{0} << {1}", operator="shift")
-right_shift   = elementwise("right_shift",   "{0} >> {1}", operator="shift")
-invert        = elementwise("invert",        "~{0}",       operator="unary")
+bitwise_and   = elementwise("bitwise_and",   "{0} & {1}")
+bitwise_or    = elementwise("bitwise_or",    "{0} | {1}")
+bitwise_xor   = elementwise("bitwise_xor",   "{0} ^ {1}")
+left_shift    = elementwise("left_shift",    "{0} << {1}")
+right_shift   = elementwise("right_shift",   "{0} >> {1}")
+invert        = elementwise("invert",        "~{0}")
 
 logical_and   = elementwise("logical_and",   "np.logical_and({0}, {1})")
 logical_or    = elementwise("logical_or",    "np.logical_or({0}, {1})")

@@ -79,7 +79,7 @@ def _by_right(ct: Node, y: Node, a: Node, b: Node) -> Node:
     return matmul(matrix_transpose(a), ct)
 
 
-matmul = Primitive("matmul", "{0} @ {1}", _infer_matmul, [_by_left, _by_right], operator="*")
+matmul = Primitive("matmul", "{0} @ {1}", _infer_matmul, [_by_left, _by_right])
 
 # --------------------------------------------------------------------------------------------------------- einsum
 # subscripts: explicit, without dots; within one operand each label stands once, and one operand alone is not merely

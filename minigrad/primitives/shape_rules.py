@@ -78,7 +78,7 @@ def promote(inputs: Sequence[Node]) -> np.dtype[Any]:
 
 
 def elementwise(
-    name: str, text: str, *rules: Callable[..., Any] | None, operator: str = "call", **flags: bool
+    name: str, text: str, *rules: Callable[..., Any] | None, **flags: bool
 ) -> Primitive:
     """A primitive that works entry by entry: shapes broadcast, the dtype is what NumPy's function gives."""
 
@@ -86,7 +86,7 @@ def elementwise(
         shape = inputs[0].shape if len(inputs) == 1 else broadcast_shapes(name, inputs)
         return shape, result_dtype(primitive, inputs, params)
 
-    primitive = Primitive(name, text, infer, rules, operator=operator, elementwise=True, **flags)
+    primitive = Primitive(name, text, infer, rules, elementwise=True, **flags)
     return primitive
 
 

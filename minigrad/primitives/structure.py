@@ -69,7 +69,7 @@ def _transpose_text(operands: Sequence[str], params: dict[str, Any]) -> str:
 transpose = Primitive(
     "transpose", _transpose_text, lambda x, *, axes: (tuple([x.shape[a] for a in axes]), x.dtype),
     [lambda ct, y, x, *, axes: transpose(ct, axes=tuple(int(a) for a in np.argsort(axes)))],
-    operator="subscript", view=True,
+    view=True,
 )  # fmt: skip
 
 
@@ -148,7 +148,7 @@ index = Primitive(
     "index", lambda operands, params: f"{operands[0]}[{subscript(params['index'])}]",
     lambda x, *, index: (sliced_shape(x.shape, index), x.dtype),
     [lambda ct, y, x, *, index: place(ct, shape=x.shape, index=index)],
-    operator="subscript", view=True,
+    view=True,
 )  # fmt: skip
 
 place = Primitive(
@@ -180,7 +180,7 @@ gather = Primitive(
     lambda x, *indices, pattern: (_gathered_shape(x.shape, indices, pattern), x.dtype),
     lambda i: None if i else lambda ct, y, x, *indices, pattern:
         scatter_add(ct, *indices, shape=x.shape, pattern=pattern),
-    operator="subscript", view=True,  # by NumPy's integers: those are basic indices
+    view=True,  # by NumPy's integers: those are basic indices
 )  # fmt: skip
 
 scatter_add = Primitive(
@@ -253,7 +253,7 @@ absorb = elementwise(
     selects=True,
 )  # fmt: skip
 
-absorbed = elementwise("absorbed", "np.isnan({0}) & ({1} == 0)", operator="&")
+absorbed = elementwise("absorbed", "np.isnan({0}) & ({1} == 0)")
 
 cast = Primitive(
     "cast", "np.asarray({0}, dtype={dtype})", lambda x, *, dtype: (x.shape, dtype),
@@ -270,7 +270,7 @@ stop_gradient = Primitive("stop_gradient", "{0}", same, [None], view=True)
 pick = Primitive(
     "pick", "{0}[{position}]",
     lambda loop, *, position: loop.params["loop"].result_types()[position],
-    operator="subscript", view=True,
+    view=True,
 )  # fmt: skip
 
 

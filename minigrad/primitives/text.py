@@ -8,6 +8,7 @@ There is no second implementation of anything, so what is read is what runs.
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -17,17 +18,14 @@ import numpy as np
 from ..nodes import Primitive
 from . import helpers
 
-__all__ = ["PRECEDENCE", "Cut", "function", "literal", "params_key", "render", "subscript"]
+__all__ = ["ATOM", "UNARY", "Binding", "Cut", "binding", "function", "literal", "params_key", "render", "subscript"]
 
-# Python's operator precedence, weakest first; "call" is anything that needs no parentheses anywhere.
-PRECEDENCE = {
-    "compare": 1, "|": 2, "^": 3, "&": 4, "shift": 5, "+": 6, "*": 7, "unary": 8, "**": 9, "subscript": 10, "call": 10,
-}  # fmt: skip
-
-# What an operand must bind at least as tightly as, by the operator it is under: (left or only, right).
-OPERANDS = {
-    "compare": (2, 2), "|": (2, 3), "^": (3, 4), "&": (4, 5), "shift": (5, 6), "+": (6, 7), "*": (7, 8),
-    "unary": (8, 8), "**": (10, 9), "subscript": (10, 0), "call": (0, 0),
+# Python's operator precedence, weakest first. What needs no parentheses anywhere, a name or a call, is an ATOM.
+ATOM, UNARY, POWER = 10, 8, 9
+_COMPARISON = 1
+_BINARY: dict[type[ast.operator], int] = {
+    ast.BitOr: 2, ast.BitXor: 3, ast.BitAnd: 4, ast.LShift: 5, ast.RShift: 5, ast.Add: 6, ast.Sub: 6, ast.Mult: 7,
+    ast.MatMult: 7, ast.Div: 7, ast.FloorDiv: 7, ast.Mod: 7, ast.Pow: POWER,
 }  # fmt: skip
 
 
@@ -110,6 +108,53 @@ _NAMESPACE = {"np": np, **{name: value for name, value in vars(helpers).items() 
 def params_key(params: dict[str, Any]) -> list[Any]:
     """Parameters as parts of a dictionary's key, where 0.0 and -0.0 differ."""
     return [(name, repr(value) if type(value) is float else value) for name, value in params.items()]
+
+
+class Binding(NamedTuple):
+    """How tightly a text binds, and how tightly each operand has to, to stand in it without parentheses.
+
+    `once` says which operands stand in it once only: an expression that stands twice would be computed twice.
+    """
+
+    own: int
+    operands: tuple[int, ...]
+    once: tuple[bool, ...]
+
+
+def binding(primitive: Primitive, params: dict[str, Any], arity: int) -> Binding:
+    """What Python's grammar says of a primitive's text; worked out from the text, once."""
+    key = ("binding", arity, *params_key(params))
+    found: Any = primitive.functions.get(key)
+    if found is None:
+        names = [f"_{i}" for i in range(arity)]
+        tree = ast.parse(render(primitive, names, params), mode="eval").body
+        needs: dict[str, list[int]] = {name: [] for name in names}
+        if isinstance(tree, ast.Name):
+            needs[tree.id].append(ATOM)
+        for parent in ast.walk(tree):
+            for field, child in ast.iter_fields(parent):
+                for part in child if isinstance(child, list) else [child]:
+                    if isinstance(part, ast.Name) and part.id in needs:
+                        needs[part.id].append(_needed(parent, field))
+        operands = tuple(max(needs[name], default=0) for name in names)
+        found = primitive.functions[key] = Binding(_own(tree), operands, tuple(len(needs[n]) < 2 for n in names))  # type: ignore[assignment]
+    return found  # type: ignore[no-any-return]
+
+
+def _own(tree: ast.AST) -> int:
+    if isinstance(tree, ast.BinOp):
+        return _BINARY[type(tree.op)]
+    return {ast.UnaryOp: UNARY, ast.Compare: _COMPARISON}.get(type(tree), ATOM)  # type: ignore[call-overload, no-any-return]
+
+
+def _needed(parent: ast.AST, field: str) -> int:
+    if isinstance(parent, ast.BinOp):
+        if isinstance(parent.op, ast.Pow):
+            return ATOM if field == "left" else UNARY
+        return _own(parent) + (field == "right")
+    if isinstance(parent, (ast.UnaryOp, ast.Compare)):
+        return _own(parent) + isinstance(parent, ast.Compare)
+    return ATOM if (type(parent), field) in ((ast.Attribute, "value"), (ast.Subscript, "value"), (ast.Call, "func")) else 0
 
 
 def function(primitive: Primitive, params: dict[str, Any], arity: int) -> Callable[..., Any]:
