@@ -14,7 +14,7 @@ from ..errors import DtypeError, ShapeError, explain
 from ..nodes import Node, Primitive
 from .elementwise import absolute, sign
 from .shape_rules import promote, reduced_shape
-from .structure import _reduction_text, broadcast_to, reshape, spread, sum, transpose, where, zeros_like
+from .structure import _reduction_text, broadcast_to, reshape, spread, sum, transpose, where
 from .text import literal
 
 Shape = tuple[int, ...]
@@ -139,15 +139,14 @@ def _norm_text(operands: Sequence[str], params: dict[str, Any]) -> str:
 # The root of a sum of squares; at 0, where every direction is uphill, the slope is 0.
 vector_norm = Primitive(
     "vector_norm", _norm_text, _infer_norm,
-    [lambda ct, y, x, *, axis, keepdims: spread(ct, x, axis) * (x / spread(where(y == 0, 1, y), x, axis))],
+    [lambda ct, y, x, *, axis, keepdims: x * spread(ct / where(y == 0, np.inf, y), x, axis)],
 )  # fmt: skip
 
 
 def _p_norm_rule(ct: Node, y: Node, x: Node, *, axis: tuple[int, ...], keepdims: bool, ord: float) -> Node:
-    # sign(x) (|x| / y)^(ord - 1), without the power where x or y is 0
-    y = spread(y, x, axis)
-    ratio = where((x == 0) | (y == 0), 1, absolute(x)) / where(y == 0, 1, y)
-    return spread(ct, x, axis) * where(y == 0, 0, sign(x) * ratio ** (ord - 1))
+    # sign(x) (|x| / y)^(ord - 1); where x is 0, so is its sign, and the power must not be infinite
+    ratio = where(x == 0, 1, absolute(x)) / where(x == 0, 1, spread(y, x, axis))
+    return spread(ct, x, axis) * sign(x) * ratio ** (ord - 1)
 
 
 # sum(|x|^ord)^(1/ord) for any order but 2, 0 and the infinite ones.
@@ -227,11 +226,15 @@ det = Primitive(
 )  # fmt: skip
 
 
+def _total(x: Node) -> Node:
+    # the sum of all entries of each matrix, as a matrix of one entry
+    return sum(x, axis=(len(x.shape) - 2, len(x.shape) - 1), keepdims=True)
+
+
 def _cofactors_rule(ct: Node, y: Node, a: Node) -> Node:
     # y = det(a) t with t = inv(a).T, so dy = <t, da> y - t da.T y
     t = matrix_transpose(inv(a))
-    last = (len(a.shape) - 2, len(a.shape) - 1)
-    return sum(ct * y, axis=last, keepdims=True) * t - y @ matrix_transpose(ct) @ t
+    return _total(ct * y) * t - y @ matrix_transpose(ct) @ t
 
 
 # What multiplies each entry in the determinant; exact for singular matrices too (but not its own derivative).
@@ -240,7 +243,7 @@ cofactors = Primitive("cofactors", "cofactors({0})", _square_to_square("det"), [
 # det = sign * exp(log of its size)
 det_sign = Primitive(
     "det_sign", "np.linalg.slogdet({0})[0]", _square_to_number("slogdet"),
-    [lambda ct, y, a: zeros_like(a)],
+    [None],
 )  # fmt: skip
 log_abs_det = Primitive(
     "log_abs_det", "np.linalg.slogdet({0})[1]", _square_to_number("slogdet"),
@@ -272,9 +275,13 @@ pinv = Primitive(
 
 
 def _lower(x: Node) -> Node:
-    # the lower triangle, the diagonal halved: what x + x.T is made from
-    n = x.shape[-1]
-    return x * (np.tri(n, dtype=x.dtype) - np.eye(n, dtype=x.dtype) / 2)
+    # the lower triangle with half the diagonal: added to its transpose, it is a symmetric matrix
+    return x * (np.tri(*x.shape[-2:], dtype=x.dtype) - np.eye(*x.shape[-2:], dtype=x.dtype) / 2)
+
+
+def _mirrored(x: Node) -> Node:
+    # the symmetric matrix that has the lower triangle of x
+    return _lower(x) + matrix_transpose(_lower(x))
 
 
 def _by_lower(share: Node) -> Node:
@@ -282,11 +289,15 @@ def _by_lower(share: Node) -> Node:
     return _lower(share + matrix_transpose(share))
 
 
+def _closeness(w: Node) -> Node:
+    # 1 / (w[j] - w[i]) where i and j differ: vectors turn towards each other the faster, the nearer their values are
+    return 1 / where(np.eye(w.shape[-1], dtype=bool), np.inf, _row(w) - _column(w))
+
+
 def _cholesky_rule(ct: Node, y: Node, a: Node) -> Node:
     # y dl = lower(inv(y) da inv(y).T), by y y.T = a
     upper = matrix_transpose(y)
-    inside = _lower(upper @ ct)
-    return _lower(solve(upper, matrix_transpose(solve(upper, inside + matrix_transpose(inside)))))
+    return _lower(solve(upper, matrix_transpose(solve(upper, _mirrored(upper @ ct)))))
 
 
 cholesky = Primitive("cholesky", "np.linalg.cholesky({0})", _square_to_square("cholesky"), [_cholesky_rule])
@@ -294,14 +305,11 @@ cholesky = Primitive("cholesky", "np.linalg.cholesky({0})", _square_to_square("c
 
 def _eigenvalues_rule(ct: Node, y: Node, a: Node) -> Node:
     vectors = eigenvectors(a)
-    return _by_lower((vectors * reshape(ct, shape=(*ct.shape[:-1], 1, ct.shape[-1]))) @ matrix_transpose(vectors))
+    return _by_lower((vectors * _row(ct)) @ matrix_transpose(vectors))
 
 
 def _eigenvectors_rule(ct: Node, y: Node, a: Node) -> Node:
-    # a vector turns towards the others, the faster the nearer their eigenvalues are
-    w, eye = eigenvalues(a), np.eye(a.shape[-1], dtype=y.dtype)
-    gaps = _row(w) - _column(w) + eye
-    return _by_lower(y @ (matrix_transpose(y) @ ct * ((1 - eye) / gaps)) @ matrix_transpose(y))
+    return _by_lower(y @ (matrix_transpose(y) @ ct * _closeness(eigenvalues(a))) @ matrix_transpose(y))
 
 
 def _infer_eigenvalues(a: Node) -> tuple[Shape, Any]:
@@ -327,10 +335,7 @@ def _infer_svd(shape: Callable[[int, int, int], tuple[int, ...]]) -> Callable[[N
 
 
 def _turned(s: Node, towards: Node) -> Node:
-    # how fast the vectors turn towards each other: the faster the nearer their singular values are
-    eye = np.eye(s.shape[-1], dtype=s.dtype)
-    gaps = _row(s) ** 2 - _column(s) ** 2 + eye
-    return (towards - matrix_transpose(towards)) * (1 - eye) / gaps
+    return (towards - matrix_transpose(towards)) * _closeness(s * s)
 
 
 def _left_vectors_rule(ct: Node, u: Node, a: Node) -> Node:
@@ -364,11 +369,9 @@ right_vectors = Primitive(
 
 
 def _by_triangle(x: Node, q: Node, r: Node, more: Node | None = None) -> Node:
-    # (more + q sym(x)) inv(r).T, where sym mirrors the lower triangle
-    n = r.shape[-1]
-    lower = x * np.tri(n, dtype=x.dtype)
-    mirrored = q @ (lower + matrix_transpose(lower * (1 - np.eye(n, dtype=x.dtype))))
-    return matrix_transpose(solve(r, matrix_transpose(mirrored if more is None else more + mirrored)))
+    # (more + q mirrored(x)) inv(r).T
+    share = q @ _mirrored(x)
+    return matrix_transpose(solve(r, matrix_transpose(share if more is None else more + share)))
 
 
 def _infer_qr(shape: Callable[[int, int], tuple[int, ...]]) -> Callable[[Node], tuple[Shape, Any]]:
