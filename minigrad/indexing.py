@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .errors import DtypeError, IndexingError, ShapeError, explain
+from .graph import free_symbols
 from .nodes import CONSTANT, Node, as_node
 from .primitives.shape_rules import broadcast_shapes
 from .primitives.structure import ALL, gather, index, operand, reshape, stack
@@ -124,7 +125,7 @@ def _converted(operation: str, x: Node, part: Any) -> Any:
 def _bound(operation: str, x: Node, value: Any) -> int | None:
     if value is None:
         return None
-    if isinstance(value, Node) and value.primitive is not CONSTANT:
+    if isinstance(value, Node) and free_symbols([value]):
         problem = "a slice has constant bounds, since they decide the shape of the result"
         instead = "x[start + np.arange(length)], where start may be any node"
         raise IndexingError(explain(operation, problem, [x, value], instead))

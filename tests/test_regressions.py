@@ -1,0 +1,40 @@
+"""What large public test suites and random programs have found, each reduced to the property that was broken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+
+Array = Any
+
+
+@pytest.mark.parametrize("function, base", [(mg.logaddexp, np.e), (mg.logaddexp2, 2.0)])
+@pytest.mark.parametrize("gap", [0.0, 1e-9, 0.5, 40.0])
+def test_the_second_derivative_of_logaddexp_at_a_tie(function: Any, base: float, gap: float) -> None:
+    # slope s = sigmoid(gap ln base), so the Hessian is ln base * s (1 - s) * [[1, -1], [-1, 1]]: not 0 at a tie
+    s = 1 / (1 + base**-gap)
+    hessian = mg.hessian(lambda ab: function(ab[0], ab[1]))(np.array([0.3 + gap, 0.3]))
+    expected = np.log(base) * s * (1 - s) * np.array([[1.0, -1.0], [-1.0, 1.0]])
+    np.testing.assert_allclose(hessian, expected, rtol=1e-6, atol=1e-15)
+
+
+@pytest.mark.parametrize("function", [mg.logaddexp, mg.logaddexp2])
+@pytest.mark.parametrize("infinity, share", [(-np.inf, 0.0), (np.inf, 0.5)])
+def test_equal_infinities_share_what_they_have(function: Any, infinity: float, share: float) -> None:
+    with np.errstate(invalid="ignore"):
+        slopes = mg.grad(function, argnums=(0, 1))(np.float64(infinity), np.float64(infinity))
+    assert [float(s) for s in slopes] == [share, share]
+
+
+def test_a_slice_may_be_bounded_by_any_node_that_has_a_value() -> None:
+    x, start = mg.constant(np.arange(5.0)), mg.constant(1)
+    assert x[start : start + 2].tolist() == [1.0, 2.0]
+    assert x[::-start].tolist() == [4.0, 3.0, 2.0, 1.0, 0.0]
+    with pytest.raises(IndexError, match="constant bounds"):
+        x[mg.symbol("n", dtype="int64") :]
+    with pytest.raises(IndexError, match="integers or None"):
+        x[mg.constant(1.0) * 2 :]
