@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from minigrad.graph import Graph, Loop
 from minigrad.nodes import CONSTANT, SYMBOL, Node
 from minigrad.primitives.structure import pick
@@ -10,6 +12,7 @@ from minigrad.primitives.structure import pick
 def check_graph(graph: Graph) -> None:
     """Inputs are older than the node, shapes and dtypes are what the shape rule gives, loops fit together."""
     for node in graph.nodes:
+        assert all(map(is_plain, node.params.values())), f"{node!r} has parameters {node.params}"
         assert all(x.serial < node.serial for x in node.inputs), f"{node!r} is older than its inputs"
         if node.primitive is SYMBOL:
             assert not node.inputs
@@ -22,6 +25,13 @@ def check_graph(graph: Graph) -> None:
     symbols = [node for node in graph.nodes if node.primitive is SYMBOL]
     assert set(graph.inputs) <= set(symbols)
     assert len(set(graph.inputs)) == len(graph.inputs)
+
+
+def is_plain(value: object) -> bool:
+    """A parameter is a plain Python value (no NumPy scalar): it is compared, printed into source, and pickled."""
+    if isinstance(value, tuple):
+        return all(map(is_plain, value))
+    return value is None or value is Ellipsis or isinstance(value, (np.dtype, Loop)) or type(value) in (int, float, bool, str)
 
 
 def check_loop(node: Node) -> None:

@@ -331,7 +331,7 @@ row("scatter_add", REAL(2, 5, 2), integers(0, 3)(5, 1), integers(0, 2)(2), shape
 row("scatter_add", REAL(3), integers(0, 3)(), shape=(4, 3), pattern=("1",))
 row("scatter_add", REAL(0, 3), integers(0, 3)(0), shape=(4, 3), pattern=("1",))
 
-row("join", REAL(2), REAL(3), REAL(0), axis=0, analytic=True)
+row("join", REAL(2), REAL(0), REAL(3), axis=0, analytic=True)
 row("join", REAL(2, 1), REAL(2, 3), axis=1, analytic=True)
 row("join", REAL(2, 1, 2), REAL(2, 1, 2), axis=1, analytic=True)
 row("join", REAL(2), SMALL(2), axis=0)
@@ -438,6 +438,7 @@ row("einsum", REAL(), REAL(2), subscripts=",i->i", analytic=True)
 
 row("vector_norm", NONZERO(4), axis=(0,), keepdims=False)
 row("vector_norm", NONZERO(2, 3), axis=(1,), keepdims=True)
+row("vector_norm", NONZERO(2, 3), axis=(1,), keepdims=False)
 row("vector_norm", NONZERO(2, 3), axis=(1,), keepdims=False)
 row("vector_norm", NONZERO(2, 3), axis=(0, 1), keepdims=False)
 row("inv", INVERTIBLE(2, 2), analytic=True)

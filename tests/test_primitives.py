@@ -20,8 +20,10 @@ from minigrad.nodes import Node, Primitive, constant, symbol
 from minigrad.primitives.text import function
 
 from .differences import complex_step, directional, pulled_back
+from .invariants import check_graph
 from .references import reference
-from .samples import ELSEWHERE, SAMPLES, SINGULAR, Case, Point, all_cases
+from .samples import ELSEWHERE, SAMPLES, Case, all_cases
+from .singular import CURVED, SINGULAR, Point
 
 Array = Any
 
@@ -79,9 +81,10 @@ def test_every_primitive_has_a_sample_row() -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_there_are_as_many_rules_as_operands(name: str) -> None:
     primitive = Primitive.table[name]
+    smooth: set[int] = set()
     for case in SAMPLES[name]:
+        smooth |= set(case.smooth)
         with_rule = [i for i in range(len(case.operands)) if primitive.rules and primitive.rule(i) is not None]
-        assert set(case.smooth) <= set(with_rule)
         if not callable(primitive.rules) and primitive.rules:
             assert len(primitive.rules) == len(case.operands)
         # what the row says has no derivative has none: fixed floats are not mistaken for smooth ones
@@ -89,6 +92,8 @@ def test_there_are_as_many_rules_as_operands(name: str) -> None:
         y = primitive(*map(mg.constant, case.draw()), **case.params)
         if y.dtype.kind == "f":
             assert [i for i in floats if i in with_rule] == case.smooth
+    arity = max(len(case.operands) for case in SAMPLES[name])
+    assert smooth == {i for i in range(arity) if primitive.rules and primitive.rule(i) is not None}
 
 
 # ---------------------------------------------------------------------------------------------------------- values
@@ -169,6 +174,7 @@ def check_vjp(f: Callable[..., Node], arrays: list[Array], what: str, compiled: 
     """The shares of all arguments against central differences, entry by entry; shape and dtype are the arguments'."""
     run = evaluator(f, arrays)
     ct = normal_like(run(*arrays), 2)
+    check_graph(mg.trace(lambda ct, *xs: mg.vjp(f, *xs)[1](ct), ct, *arrays))
     shares = _vjp(f, arrays, ct, compiled)
     for i, (x, share) in enumerate(zip(arrays, shares, strict=True)):
         assert (share.shape, share.dtype) == (x.shape, x.dtype)
@@ -253,6 +259,9 @@ def test_gradients_have_the_dtype_of_the_argument(case: Case) -> None:
     value, pullback = mg.vjp(f, *arrays)
     ct = normal_like(value, 2)
     wide = mg.vjp(case.function(case.draw()), *[x.astype(np.float64) for x in arrays])[1](ct)
+    graph = mg.trace(lambda ct, *xs: mg.vjp(f, *xs)[1](ct), ct.astype(value.dtype), *arrays)
+    if all(getattr(x, "dtype", None) == np.float32 for x in (value, *drawn)):
+        assert not [node for node in graph.nodes if node.dtype == np.float64 and not node.weak], "float64 on the way"
     for share, expected, x in zip(pullback(ct.astype(value.dtype)), wide, arrays, strict=True):
         assert (share.shape, share.dtype) == (x.shape, x.dtype)
         assert_close(share, expected, str(case), 2e-5)
@@ -338,7 +347,7 @@ def slopes_at(point: Point, i: int, mode: str) -> Array:
     assert i in smooth
     with np.errstate(all="ignore"):
         if mode in ("vjp", "compiled vjp"):
-            gradient = mg.grad(lambda x: mg.sum(f(x)))
+            gradient = mg.grad(lambda x: mg.sum(f(x)) * SCALE)
             return (mg.compile(gradient) if mode == "compiled vjp" else gradient)(operands[i])  # type: ignore[no-any-return]
         slopes = np.zeros(operands[i].shape)
         for entry in np.ndindex(slopes.shape):
@@ -346,8 +355,11 @@ def slopes_at(point: Point, i: int, mode: str) -> Array:
             unit[entry] = 1.0
             push = lambda x, t: mg.jvp(f, (x,), (t,))[1]  # noqa: E731
             tangent = (mg.compile(push) if mode == "compiled jvp" else push)(operands[i], unit)
-            slopes[entry] = np.sum(tangent)
+            slopes[entry] = np.sum(tangent) * SCALE
         return slopes
+
+
+SCALE = 2.5  # of the cotangent, so that it matters
 
 
 @pytest.mark.parametrize("mode", ["vjp", "jvp", "compiled vjp", "compiled jvp"])
@@ -355,8 +367,24 @@ def slopes_at(point: Point, i: int, mode: str) -> Array:
 def test_singular_points(point: Point, mode: str) -> None:
     for i, expected in enumerate(point.slopes):
         if expected is not None:
-            found = slopes_at(point, i, mode)
+            found, expected = slopes_at(point, i, mode), np.multiply(expected, SCALE)
             np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-300, err_msg=f"operand {i}")
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])
+@pytest.mark.parametrize("point", CURVED, ids=str)
+def test_second_derivatives_at_singular_points(point: Point, compiled: bool) -> None:
+    for i, expected in enumerate(point.slopes):
+        if expected is not None:
+
+            def f(x: Any, i: int = i) -> Node:
+                return point.primitive(*[x if j == i else mg.constant(v) for j, v in enumerate(point.operands)], **point.params)
+
+            second = mg.grad(mg.grad(f))
+            tangent = lambda x, f=f: mg.jvp(mg.grad(f), (x,), (1.0,))[1]  # noqa: E731
+            for derivative in (second, tangent):
+                found = (mg.compile(derivative) if compiled else derivative)(point.operands[i])
+                np.testing.assert_allclose(found, expected, rtol=1e-13, atol=0, err_msg=f"operand {i}")
 
 
 EXTREMES = np.array([0.0, -0.0, 1.0, -1.0, 0.5, 1e4, -1e4, 1e-300, 1e300, -1e300, 5e-324, np.inf, -np.inf, np.nan])

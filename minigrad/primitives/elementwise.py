@@ -19,6 +19,9 @@ from .structure import where, zeros_like
 
 LN2, LN10 = math.log(2.0), math.log(10.0)
 
+# Flat almost everywhere: the derivative is 0, at the steps too.
+_flat = lambda ct, *_, **__: zeros_like(ct)
+
 # ---------------------------------------------------------------------------------------------------- arithmetic
 
 #                        name        NumPy          slope, by operand
@@ -31,8 +34,7 @@ multiply = elementwise("multiply", "{0} * {1}",  lambda ct, y, a, b: ct * b,
 divide   = elementwise("divide",   "{0} / {1}",  lambda ct, y, a, b: ct / b,
                                                  lambda ct, y, a, b: -ct * y / b)
 negative = elementwise("negative", "-{0}",       lambda ct, y, x: -ct,                 bounded=True)
-floor_divide = elementwise("floor_divide", "{0} // {1}", lambda ct, y, a, b: zeros_like(ct),
-                                                 lambda ct, y, a, b: zeros_like(ct))
+floor_divide = elementwise("floor_divide", "{0} // {1}", _flat, _flat)
 remainder = elementwise("remainder", "{0} % {1}", lambda ct, y, a, b: ct,
                                                  lambda ct, y, a, b: -ct * floor_divide(a, b))
 fmod     = elementwise("fmod", "np.fmod({0}, {1})", lambda ct, y, a, b: ct,
@@ -43,9 +45,8 @@ def _power_by_base(ct: Node, y: Node, x: Node, p: Node) -> Node:
     # p x^(p-1), where p = 0 has slope 0 even at x = 0, in all orders. A literal exponent is decided here.
     if p.primitive is CONSTANT and p.shape == ():
         value = np.asarray(p.cached).item()
-        less = type(value)(value - 1)
-        return zeros_like(ct) if value == 0 else ct if value == 1 else ct * (value * x**less)
-    return where(p == 0, 0, ct * p * x ** where(p == 0, 1, p - 1))
+        return zeros_like(ct) if value == 0 else ct if value == 1 else ct * (value * x ** (value - 1))
+    return ct * where(p == 0, 0, p * x ** where(p == 0, 1, p - 1))
 
 
 power = elementwise(
@@ -101,8 +102,6 @@ def _sinc_text(operands: Any, params: dict[str, Any]) -> str:
 
 sinc = elementwise("sinc", _sinc_text, lambda ct, y, x, *, order: ct * sinc(x, order=order + 1), bounded=True)  # type: ignore[arg-type]
 
-# Flat almost everywhere: the derivative is 0, at the steps too.
-_flat = lambda ct, y, x, **_: zeros_like(ct)  # noqa: E731
 sign       = elementwise("sign",       "np.sign({0})",          _flat,                                  bounded=True)
 floor      = elementwise("floor",      "np.floor({0})",         _flat,                                  bounded=True)
 ceil       = elementwise("ceil",       "np.ceil({0})",          _flat,                                  bounded=True)
@@ -154,7 +153,7 @@ hypot = elementwise(
 copysign = elementwise(
     "copysign", "np.copysign({0}, {1})",
     lambda ct, y, a, b: ct * sign(a) * copysign(1.0, b),
-    lambda ct, y, a, b: zeros_like(ct),
+    _flat,
     bounded=True,
 )  # fmt: skip
 
@@ -163,13 +162,13 @@ copysign = elementwise(
 nextafter = elementwise(
     "nextafter", "np.nextafter({0}, {1})",
     lambda ct, y, a, b: ct,
-    lambda ct, y, a, b: zeros_like(ct),
+    _flat,
     bounded=True,
 )  # fmt: skip
 
 heaviside = elementwise(
     "heaviside", "np.heaviside({0}, {1})",
-    lambda ct, y, a, b: zeros_like(ct),
+    _flat,
     lambda ct, y, a, b: where(a == 0, ct, 0),
     selects=True,
 )  # fmt: skip
@@ -179,7 +178,7 @@ def _softer(ct: Node, y: Node, mine: Node, other: Node, base: float) -> Node:
     # the share of log(e^a + e^b) that belongs to `mine`: the sigmoid of the difference. Of equal infinities there is
     # none: -inf gives no share, inf half. (Equal finite ones need the sigmoid, for the second derivative's sake.)
     slope = sigmoid(mine - other) if base == math.e else sigmoid((mine - other) * LN2)
-    return ct * where((mine == other) & isinf(y), where(y == -np.inf, 0, 0.5), slope)
+    return ct * where((mine == other) & isinf(y), where(y == -np.inf, zeros_like(y), 0.5), slope)
 
 
 logaddexp = elementwise(

@@ -39,7 +39,7 @@ full = Primitive(
 
 def zeros_like(x: Node) -> Node:
     """Zeros of the shape and dtype of `x`."""
-    return full(shape=x.shape, value=0.0 if x.dtype.kind == "f" else 0, dtype=x.dtype)
+    return full(shape=x.shape, value=0.0, dtype=x.dtype)
 
 
 # ----------------------------------------------------------------------------------------- reshape and transpose
@@ -257,7 +257,7 @@ absorbed = elementwise("absorbed", "np.isnan({0}) & ({1} == 0)")
 
 cast = Primitive(
     "cast", "np.asarray({0}, dtype={dtype})", lambda x, *, dtype: (x.shape, dtype),
-    [lambda ct, y, x, *, dtype: cast(ct, dtype=x.dtype)],
+    [lambda ct, y, x, *, dtype: ct],  # the reverse pass casts each share to the dtype of what it belongs to
     view=True,
 )  # fmt: skip
 
