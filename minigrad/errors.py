@@ -90,7 +90,7 @@ class Origin(NamedTuple):
 
 # Frames of these folders are not the user's. The first is always skipped; the others give way only to a frame of the
 # user's own, so that a script which lives inside one of them still gets its lines named.
-_ENGINE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_ENGINE = (os.path.dirname(os.path.abspath(__file__)) + os.sep, "<frozen ")  # and what runs `python -m`
 _LIBRARIES: list[str] = []
 
 # Line numbers cost more to find than nodes cost to make, so each place in the code is worked out once.
