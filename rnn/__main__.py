@@ -9,7 +9,7 @@ import shlex
 import sys
 import time
 from dataclasses import replace
-from typing import Any
+from typing import Any, TextIO
 
 import minigrad as mg
 from minigrad.errors import MinigradError, missing_extra
@@ -56,8 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         _say("interrupted: nothing was written")
         return INTERRUPTED
     except BrokenPipeError:
-        # whoever read our output has gone: be silent, also when Python flushes at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence(sys.stdout)  # whoever read our output has gone
         return BROKEN_PIPE
     except (MinigradError, OSError) as error:
         _say(str(error))
@@ -67,7 +66,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _say(text: str) -> None:
-    print(f"{PROGRAM}: {text}", file=sys.stderr)
+    try:
+        print(f"{PROGRAM}: {text}", file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        _silence(sys.stderr)  # nobody listens to what we say on the way; the report is wanted all the same
+
+
+def _silence(stream: TextIO) -> None:
+    """From here on, drop what is written, also what is still to be flushed at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 # --------------------------------------------------------------------------------------------------------- options

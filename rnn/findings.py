@@ -15,13 +15,15 @@ from typing import NamedTuple
 from .experiment import CellStudy, Study
 from .flow import Decay, decay, spread
 
-__all__ = ["Row", "conclusion", "gradients", "half_life", "learning", "listed", "ranking", "rows", "share",
-           "verdicts"]  # fmt: skip
+__all__ = [
+    "NGRAMS", "Row", "bits", "comparisons", "conclusion", "gradients", "half_life", "learning", "listed", "ranking",
+    "rows", "share", "stopped", "verdicts",
+]  # fmt: skip
 
 CLOSE = 0.03  # bits: less is not told apart by one run
 OVERFIT = 0.2  # bits between training and held-out text
 NGRAMS = ("unigrams", "bigrams", "trigrams")
-COUNTS = {2: "two", 3: "three"}
+ALL = {2: "Both", 3: "All three"}
 
 
 def listed(items: Sequence[str]) -> str:
@@ -51,13 +53,27 @@ def ranking(study: Study) -> list[CellStudy]:
 
 def learning(study: Study) -> list[str]:
     """How well the cells predict, beside n-grams of the same text and beside each other."""
+    return [*stopped(study), *bits(study), *comparisons(study)]
+
+
+def stopped(study: Study) -> list[str]:
+    """That training was interrupted, if it was."""
+    if study.updates == study.settings.updates:
+        return []
+    return [f"Training was stopped after {study.updates:,} of {study.settings.updates:,} updates."]
+
+
+def bits(study: Study) -> list[str]:
+    """What each cell needs for a character."""
+    best, *others = ranking(study)
+    first = f"the {best.label} needs {best.held_out:.2f} bits for a held-out character"
+    return [f"After {study.updates:,} updates {listed([first, *[f'the {c.label} {c.held_out:.2f}' for c in others]])}."]
+
+
+def comparisons(study: Study) -> list[str]:
+    """Who beats which n-grams and whom, and who knows its text by heart."""
     order = ranking(study)
-    parts = [f"the {cell.label} {cell.held_out:.2f}" for cell in order]
-    parts[0] = f"the {order[0].label} needs {order[0].held_out:.2f} bits for a held-out character"
-    found = [f"After {study.updates:,} updates {listed(parts)}."]
-    if study.updates < study.settings.updates:
-        found.insert(0, f"Training was stopped after {study.updates:,} of {study.settings.updates:,} updates.")
-    return found + _against_ngrams(study, order) + _against_each_other(order) + _by_heart(order)
+    return [*_against_ngrams(study, order), *_against_each_other(order), *_by_heart(order)]
 
 
 def _against_ngrams(study: Study, order: Sequence[CellStudy]) -> list[str]:
@@ -67,7 +83,7 @@ def _against_ngrams(study: Study, order: Sequence[CellStudy]) -> list[str]:
         groups.setdefault(sum(cell.held_out < entropy for entropy in study.entropies), []).append(cell)
     for beaten, cells in groups.items():
         one = len(cells) == 1
-        who = _sentence(_the(cells)) if one or len(cells) < len(order) else f"All {COUNTS[len(cells)]}"
+        who = _sentence(_the(cells)) if one or len(cells) < len(order) else ALL[len(cells)]
         if beaten == 0:
             verb = "is worse" if one else "are worse"
             found.append(f"{who} {verb} even than {_ngram(study, 0)}.")
@@ -262,10 +278,14 @@ def _changes(found: Sequence[Row]) -> list[str]:
             slower = row.trained.per_step - row.initial.per_step
             limit = 0.1 * abs(row.initial.per_step)
             how = "further" if slower > limit else "less far" if slower < -limit else "about as far"
-            halves = f" (half-life {half_life(row.initial)}, then {half_life(row.trained)} steps)"
+            halves = f" (half-life {_span(row.initial)}, then {_span(row.trained)})"
             texts[how].append(f"the {row.cell.label}{'' if how == 'about as far' else halves}")
     parts = [f"{how} back in {listed(cells)}" for how, cells in texts.items() if cells]
     return [f"Training makes the gradient reach {', and '.join(parts)}."]
+
+
+def _span(fall: Decay) -> str:
+    return "without end" if math.isinf(fall.half_life) else f"{half_life(fall)} steps"
 
 
 def conclusion(study: Study) -> list[str]:

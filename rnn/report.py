@@ -198,7 +198,8 @@ def _standfirst(study: Study) -> str:
 
 
 def _key_findings(study: Study) -> list[str]:
-    return [*findings.learning(study)[:1], *findings.verdicts(study), *findings.conclusion(study)[-1:]]
+    measured = [*findings.stopped(study), *findings.bits(study), *findings.verdicts(study)]
+    return [*measured, *findings.conclusion(study)[-1:]]
 
 
 def _prose(sentences: list[str]) -> str:
@@ -284,7 +285,8 @@ def summary(study: Study) -> str:
     for row in findings.rows(study):
         values = f"{share(row.initial.total):>12}{share(row.trained.total):>12}"
         table.append(f"{row.label:8}{values}{half_life(row.initial):>14}{half_life(row.trained):>14}")
-    said = [*findings.learning(study)[1:], *findings.verdicts(study), *findings.conclusion(study)]
+    said = [*findings.stopped(study), *findings.comparisons(study), *findings.verdicts(study)]
+    said += findings.conclusion(study)
     size = f"{len(text.ids):,} characters, {len(text.symbols)} symbols"
     return "\n".join([
         f"{text.name}: {size}; {study.updates:,} updates, seed {settings.seed}", "",
