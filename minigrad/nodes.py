@@ -54,7 +54,7 @@ class Primitive:
     """
 
     __slots__ = (
-        "bounded", "elementwise", "functions", "infer", "joint_vjp", "jvp", "name", "rules", "selects",
+        "bindings", "bounded", "elementwise", "functions", "infer", "joint_vjp", "jvp", "name", "rules", "selects",
         "text", "view",
     )  # fmt: skip
 
@@ -78,6 +78,7 @@ class Primitive:
         self.elementwise, self.selects, self.bounded, self.view = elementwise, selects, bounded, view
         self.joint_vjp: Callable[..., Any] | None = None  # for a node of several results; see loop.py
         self.jvp: Callable[..., Any] | None = None
+        self.bindings: dict[Any, Any] = {}  # what text.py knows of the text, for each set of params
         self.functions: dict[Any, Callable[..., Any]] = {}  # one for each set of params, made from the text
         Primitive.table[name] = self
 

@@ -20,7 +20,7 @@ from .structure import where, zeros_like
 LN2, LN10 = math.log(2.0), math.log(10.0)
 
 # Flat almost everywhere: the derivative is 0, at the steps too.
-_flat = lambda ct, *_, **__: zeros_like(ct)
+_flat = lambda ct, *_, **__: zeros_like(ct)  # noqa: E731
 
 # ---------------------------------------------------------------------------------------------------- arithmetic
 
@@ -174,24 +174,24 @@ heaviside = elementwise(
 )  # fmt: skip
 
 
-def _softer(ct: Node, y: Node, mine: Node, other: Node, base: float) -> Node:
+def _softer(ct: Node, y: Node, mine: Node, other: Node, scale: float) -> Node:
     # the share of log(e^a + e^b) that belongs to `mine`: the sigmoid of the difference. Of equal infinities there is
     # none: -inf gives no share, inf half. (Equal finite ones need the sigmoid, for the second derivative's sake.)
-    slope = sigmoid(mine - other) if base == math.e else sigmoid((mine - other) * LN2)
+    slope = sigmoid((mine - other) * scale)
     return ct * where((mine == other) & isinf(y), where(y == -np.inf, zeros_like(y), 0.5), slope)
 
 
 logaddexp = elementwise(
     "logaddexp", "np.logaddexp({0}, {1})",
-    lambda ct, y, a, b: _softer(ct, y, a, b, math.e),
-    lambda ct, y, a, b: _softer(ct, y, b, a, math.e),
+    lambda ct, y, a, b: _softer(ct, y, a, b, 1.0),
+    lambda ct, y, a, b: _softer(ct, y, b, a, 1.0),
     bounded=True,
 )  # fmt: skip
 
 logaddexp2 = elementwise(
     "logaddexp2", "np.logaddexp2({0}, {1})",
-    lambda ct, y, a, b: _softer(ct, y, a, b, 2.0),
-    lambda ct, y, a, b: _softer(ct, y, b, a, 2.0),
+    lambda ct, y, a, b: _softer(ct, y, a, b, LN2),
+    lambda ct, y, a, b: _softer(ct, y, b, a, LN2),
     bounded=True,
 )  # fmt: skip
 

@@ -122,39 +122,43 @@ class Binding(NamedTuple):
 
 
 def binding(primitive: Primitive, params: dict[str, Any], arity: int) -> Binding:
-    """What Python's grammar says of a primitive's text; worked out from the text, once."""
-    key = ("binding", arity, *params_key(params))
-    found: Any = primitive.functions.get(key)
+    """What Python's grammar says of a primitive's text; worked out from the text, and kept."""
+    key = (arity, *params_key(params))
+    found: Binding | None = primitive.bindings.get(key)
     if found is None:
         names = [f"_{i}" for i in range(arity)]
-        tree = ast.parse(render(primitive, names, params), mode="eval").body
+        tree = ast.parse(render(primitive, names, params), mode="eval")
         needs: dict[str, list[int]] = {name: [] for name in names}
-        if isinstance(tree, ast.Name):
-            needs[tree.id].append(ATOM)
         for parent in ast.walk(tree):
             for field, child in ast.iter_fields(parent):
                 for part in child if isinstance(child, list) else [child]:
                     if isinstance(part, ast.Name) and part.id in needs:
                         needs[part.id].append(_needed(parent, field))
-        operands = tuple(max(needs[name], default=0) for name in names)
-        found = primitive.functions[key] = Binding(_own(tree), operands, tuple(len(needs[n]) < 2 for n in names))  # type: ignore[assignment]
-    return found  # type: ignore[no-any-return]
+        operands, once = [max(needs[name], default=0) for name in names], [len(needs[name]) < 2 for name in names]
+        found = primitive.bindings[key] = Binding(_own(tree.body), tuple(operands), tuple(once))
+    return found
 
 
 def _own(tree: ast.AST) -> int:
+    # how tightly an expression binds
     if isinstance(tree, ast.BinOp):
         return _BINARY[type(tree.op)]
-    return {ast.UnaryOp: UNARY, ast.Compare: _COMPARISON}.get(type(tree), ATOM)  # type: ignore[call-overload, no-any-return]
+    return UNARY if isinstance(tree, ast.UnaryOp) else _COMPARISON if isinstance(tree, ast.Compare) else ATOM
 
 
 def _needed(parent: ast.AST, field: str) -> int:
+    # how tightly what stands in a field of an expression has to bind
+    if isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Pow):
+        return ATOM if field == "left" else UNARY  # a ** -b, but (-a) ** b
     if isinstance(parent, ast.BinOp):
-        if isinstance(parent.op, ast.Pow):
-            return ATOM if field == "left" else UNARY
-        return _own(parent) + (field == "right")
-    if isinstance(parent, (ast.UnaryOp, ast.Compare)):
-        return _own(parent) + isinstance(parent, ast.Compare)
-    return ATOM if (type(parent), field) in ((ast.Attribute, "value"), (ast.Subscript, "value"), (ast.Call, "func")) else 0
+        return _own(parent) + (field == "right")  # a - b - c, but a - (b - c)
+    if isinstance(parent, ast.UnaryOp):
+        return UNARY
+    if isinstance(parent, ast.Compare):
+        return _COMPARISON + 1
+    if isinstance(parent, (ast.Attribute, ast.Subscript, ast.Call)):
+        return ATOM if field in ("value", "func") else 0
+    return 0
 
 
 def function(primitive: Primitive, params: dict[str, Any], arity: int) -> Callable[..., Any]:
