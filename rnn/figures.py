@@ -55,9 +55,9 @@ def draw(study: Study) -> dict[str, Figure]:
     """The figures of a measured study, by name: "learning" and "gradients"."""
     matplotlib = require_matplotlib()
     with matplotlib.rc_context(STYLE):
-        learning = matplotlib.figure.Figure(figsize=(6.4, 4.0), layout="constrained")
+        learning = matplotlib.figure.Figure(figsize=(5.8, 3.8), layout="constrained")
         _learning(learning.add_subplot(), study)
-        gradients = matplotlib.figure.Figure(figsize=(6.4, 6.6), layout="constrained")
+        gradients = matplotlib.figure.Figure(figsize=(5.8, 6.4), layout="constrained")
         panels = gradients.subplots(2, 1, sharex=True, sharey=True)
         for axes, moment in zip(panels, ("initial", "trained"), strict=True):
             _gradients(axes, study, moment)
@@ -92,7 +92,6 @@ def _learning(axes: Axes, study: Study) -> None:
 
 def _gradients(axes: Axes, study: Study, moment: str) -> None:
     ends = []
-    lowest = 0.0
     for cell in study.cells:
         for part, norms in cell.flow[moment].items():
             low, middle, high = spread(norms)
@@ -103,9 +102,9 @@ def _gradients(axes: Axes, study: Study, moment: str) -> None:
             width = 2.0 if part == "h" else 1.2
             axes.plot(lags, middle[seen], color=colour, linestyle=DASHES[cell.name], linewidth=width)
             if part == "h":
+                low = np.where(np.isfinite(low), low, middle)  # where in some windows nothing arrives
                 axes.fill_between(lags, low[seen], high[seen], color=colour, alpha=0.12, linewidth=0)
             ends.append((float(middle[seen][-1]), _part_label(cell, part), colour))
-            lowest = min(lowest, float(low[seen][np.isfinite(low[seen])].min()))
     axes.set_title({"initial": "Before training", "trained": "After training"}[moment])
     axes.set(xlim=(0, max(study.settings.steps - 1, 1)), ylabel="norm of the gradient")
     axes.yaxis.set_major_formatter(lambda power, _: f"$10^{{{power:g}}}$")

@@ -149,6 +149,13 @@ class Row(NamedTuple):
         """RNN h, LSTM c, ..."""
         return f"{self.cell.label} {self.part}"
 
+    @property
+    def left(self) -> tuple[str, str]:
+        """What is left at the last lag of what there is at lag 0, before and after, in words."""
+        falls = (self.initial, self.trained)
+        words = [share(far if math.isinf(far) else d.total) for far, d in zip(self.far, falls, strict=True)]
+        return words[0], words[1]
+
 
 def rows(study: Study) -> list[Row]:
     """A row for each cell and each part of its state."""
@@ -170,9 +177,9 @@ def share(power: float) -> str:
         return "unknown"
     if math.isinf(power):
         return "nothing" if power < 0 else "infinite"
-    if -2 <= power < 0.0005:
+    if -2 <= power < 1:
         return f"{100 * 10**power:.0f} %"
-    return f"{10**power:.3g} times" if 0 < power < 3 else f"10^{power:.1f}"
+    return f"{10**power:.0f} times" if 1 <= power < 3 else f"10^{power:.1f}{' times' if power > 0 else ''}"
 
 
 def half_life(fall: Decay) -> str:
@@ -229,13 +236,15 @@ def _severity(fall: Decay) -> tuple[int, int]:
 def verdicts(study: Study) -> list[str]:
     """The same in short: which cells' gradients vanish, fade, arrive, grow or explode, before training and after."""
     found = [row for row in rows(study) if row.part == "h" and not math.isnan(row.initial.total + row.trained.total)]
-    parts = []
+    if not found:
+        return []
+    told = {}
     for when, which in _MOMENTS.items():
         groups = {word: [row.cell for row in found if verdict(which(row)) == word] for _, word in reversed(VERDICTS)}
-        texts = [f"{word} in {_the(cells)}" for word, cells in groups.items() if cells]
-        if texts:
-            parts.append(f"{when} it {listed(texts)}")
-    return [f"The gradient, {study.settings.steps - 1} steps back: {'; '.join(parts)}."] if parts else []
+        told[when] = listed([f"{word} in {_the(cells)}" for word, cells in groups.items() if cells])
+    before, after = told.values()
+    parts = [f"before training and after it {before}"] if before == after else [f"{w} it {t}" for w, t in told.items()]
+    return [f"The gradient, {study.settings.steps - 1:,} steps back: {'; '.join(parts)}."]
 
 
 def _moment(study: Study, found: Sequence[Row], when: str, which: Callable[[Row], Decay]) -> list[str]:
@@ -245,7 +254,9 @@ def _moment(study: Study, found: Sequence[Row], when: str, which: Callable[[Row]
         group = list(members)
         falls = [which(row) for row in group]
         word, left = verdict(falls[0]), listed([share(fall.total) for fall in falls])
-        text = f"{word} in {_the(row.cell for row in group)}: {lags} steps back, {left} of it is left"
+        large = f"it is {left} as large" if word in ("grows", "explodes") else f"{left} of it is left"
+        rest = f"{left} of it is there" if word == "arrives" else large
+        text = f"{word} in {_the(row.cell for row in group)}: {lags:,} steps back, {rest}"
         if word in ("vanishes", "fades"):
             costs, halves = [f"{-fall.per_step:.2g}" for fall in falls], [half_life(fall) for fall in falls]
             text += f"; a step costs {listed(costs)} orders of magnitude,"
@@ -264,11 +275,11 @@ def _conveyor(study: Study, found: Sequence[Row]) -> list[str]:
     more = parts["c"].far[1] - parts["h"].far[1]
     lags = study.settings.steps - 1
     if abs(more) < 0.3:
-        return [f"In the trained LSTM about as much arrives at the cell state c as at h, {lags} steps back."]
+        return [f"In the trained LSTM about as much arrives at the cell state c as at h, {lags:,} steps back."]
     amount = f"{10 ** abs(more):.1f} times" if abs(more) < 2 else f"10^{abs(more):.1f} times"
     if more > 0:
-        return [f"In the trained LSTM {amount} as much arrives at the cell state c as at h, {lags} steps back."]
-    return [f"In the trained LSTM {amount} as much arrives at h as at the cell state c, {lags} steps back."]
+        return [f"In the trained LSTM {amount} as much arrives at the cell state c as at h, {lags:,} steps back."]
+    return [f"In the trained LSTM {amount} as much arrives at h as at the cell state c, {lags:,} steps back."]
 
 
 def _changes(found: Sequence[Row]) -> list[str]:
@@ -300,7 +311,7 @@ def conclusion(study: Study) -> list[str]:
     if furthest.trained.lags == nearest.trained.lags and lead > 0.3:
         times = f"{10**lead:.0f} times" if lead < 3 else f"10^{lead:.0f} times"
         who = f"the {furthest.cell.label} keeps {times} as much of its gradient as the {nearest.cell.label}"
-        found.append(f"After training, {furthest.trained.lags} steps back, {who}.")
+        found.append(f"After training, {furthest.trained.lags:,} steps back, {who}.")
     order = ranking(study)
     if order[1].held_out - order[0].held_out < CLOSE:
         who = f"furthest in the {furthest.cell.label}; which cell predicts best is too close to call"

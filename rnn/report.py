@@ -31,7 +31,7 @@ from minigrad.errors import MissingExtraError
 from . import figures, findings
 from .characters import EMBEDDING
 from .experiment import CellStudy, Study, loss
-from .findings import half_life, listed, share
+from .findings import half_life, listed
 from .flow import spread
 
 __all__ = ["HEADINGS", "build", "summary"]
@@ -176,7 +176,7 @@ def _page(study: Study, files: dict[str, bytes], command: str) -> str:
         **{name: f"{bits:.2f}" for name, bits in zip(("unigram", "bigram", "trigram"), study.entropies, strict=True)},
         learning=_prose(findings.learning(study)), learning_figure=_inline(files["learning.svg"], "learning",
                                                                            "Learning curves"),
-        hidden=settings.hidden, steps=settings.steps, batch=settings.batch, lags=settings.steps - 1,
+        hidden=settings.hidden, steps=f"{settings.steps:,}", batch=settings.batch, lags=f"{settings.steps - 1:,}",
         temperature=settings.temperature, samples="\n".join(_sample(study, cell) for cell in study.cells),
         gradients="</p>\n<p>".join(_prose([line]) for line in findings.gradients(study)),
         gradients_figure=_inline(files["gradients.svg"], "gradients", "Norm of the gradient by lag"),
@@ -226,7 +226,7 @@ def _table(study: Study) -> str:
     lines = []
     for row in findings.rows(study):
         both = (row.initial, row.trained)
-        cells = [*[share(d.total) for d in both], *[f"{-d.per_step:.3f}" for d in both], *[half_life(d) for d in both]]
+        cells = [*row.left, *[f"{-d.per_step:.3f}" for d in both], *[half_life(d) for d in both]]
         values = "".join(f"<td>{_prose([cell])}</td>" for cell in cells)
         lines.append(f'<tr><td class="{row.cell.name}">{row.label}</td>{values}</tr>')
     return "\n".join(lines)
@@ -280,10 +280,10 @@ def summary(study: Study) -> str:
     lags = settings.steps - 1
     order = "   ".join(f"{cell.label} {cell.held_out:.2f}" for cell in findings.ranking(study))
     ngrams = "   ".join(f"{name} {bits:.2f}" for name, bits in zip(findings.NGRAMS, study.entropies, strict=True))
-    table = [f"{'':8}{f'left {lags} steps back':>24}{'steps until half is gone':>28}",
+    table = [f"{'':8}{f'left {lags:,} steps back':>24}{'steps until half is gone':>28}",
              f"{'':8}{'before':>12}{'after':>12}{'before':>14}{'after':>14}   training"]
     for row in findings.rows(study):
-        values = f"{share(row.initial.total):>12}{share(row.trained.total):>12}"
+        values = "".join(f"{left:>12}" for left in row.left)
         table.append(f"{row.label:8}{values}{half_life(row.initial):>14}{half_life(row.trained):>14}")
     said = [*findings.stopped(study), *findings.comparisons(study), *findings.verdicts(study)]
     said += findings.conclusion(study)
