@@ -106,9 +106,15 @@ def _reversed_recurrence(ct: Node, a: Node, axis: int) -> Node:
     return _flip(linear_recurrence(following, _flip(ct, axis), axis=axis), axis)
 
 
+def _infer_recurrence(a: Node, b: Node, *, axis: int) -> tuple[tuple[int, ...], Any]:
+    if a.shape != b.shape:
+        raise ShapeError(explain("linear_recurrence", f"shapes {a.shape} and {b.shape} differ", [a, b]))
+    return b.shape, b.dtype
+
+
 # s[0] = b[0], s[j] = a[j] s[j-1] + b[j]: closed under differentiation, and no factor is divided by.
 linear_recurrence = Primitive(
-    "linear_recurrence", "linear_recurrence({0}, {1}, {axis})", lambda a, b, *, axis: (b.shape, b.dtype),
+    "linear_recurrence", "linear_recurrence({0}, {1}, {axis})", _infer_recurrence,
     [
         lambda ct, s, a, b, *, axis: _reversed_recurrence(ct, a, axis) * _shifted(s, 0.0, axis),
         lambda ct, s, a, b, *, axis: _reversed_recurrence(ct, a, axis),
