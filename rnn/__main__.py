@@ -199,19 +199,19 @@ class _Progress:
             from tqdm import tqdm
         except ImportError:
             raise missing_extra("tqdm", "study", "progress") from None
-        form = "{percentage:3.0f} %|{bar:16}| {elapsed}, {remaining} left {postfix}"
+        form = "{percentage:3.0f} %|{bar:6}| {remaining}  {desc}"  # 80 columns with three cells
         self.bar = tqdm(total=settings.updates, disable=True if quiet else None, bar_format=form, dynamic_ncols=True)
         self.plain, self.total, self.said = self.bar.disable and not quiet, settings.updates, -EVERY
 
     def show(self, study: Study) -> None:
-        cells = "  ".join(f"{cell.label} {cell.held_out:.2f}" for cell in study.cells)
+        cells = " ".join(f"{cell.label} {cell.held_out:.2f}" for cell in study.cells)
         if self.plain and (time.monotonic() - self.said >= EVERY or study.updates == self.total):
             self.said = time.monotonic()
             ngrams = ", ".join(f"{name} {bits:.2f}" for name, bits in zip(NGRAMS, study.entropies, strict=True))
             _say(f"update {study.updates:,} of {self.total:,}: {cells} bits per held-out character ({ngrams})")
         elif not self.bar.disable:
             ngrams = " ".join(f"{bits:.2f}" for bits in study.entropies)
-            self.bar.set_postfix_str(f"bits: {cells} | 1-, 2-, 3-grams {ngrams}", refresh=False)
+            self.bar.set_description_str(f"{cells} bits, n-grams {ngrams}", refresh=False)
             self.bar.update(study.updates - self.bar.n)
 
     def close(self) -> None:

@@ -215,7 +215,43 @@ def test_the_summary_fits_a_screen_and_says_what_was_found(
     assert out.startswith((tmp_path / "out" / "summary.txt").read_text(encoding="utf-8"))
     for label in ("RNN h", "LSTM h", "LSTM c", "GRU h"):
         assert sum(line.strip().startswith(label) for line in lines) == 1
-    assert re.search(r"update 3 of 3: RNN \d\.\d\d  LSTM \d\.\d\d  GRU \d\.\d\d bits .*unigrams \d\.\d\d, bigrams", err)
+    assert re.search(r"update 3 of 3: RNN \d\.\d\d LSTM \d\.\d\d GRU \d\.\d\d bits .*unigrams \d\.\d\d, bigrams", err)
+
+
+def on_a_terminal(words: list[str], columns: int = 80) -> str:
+    """What a terminal of so many columns gets to see."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm"}
+    environment.pop("NO_COLOR", None)
+    seen = b""
+    with subprocess.Popen(words, stdout=theirs, stderr=theirs, stdin=theirs, env=environment):
+        os.close(theirs)
+        while True:
+            try:
+                read = os.read(ours, 4096)
+            except OSError:  # Linux: the other side has gone
+                break
+            if not read:
+                break
+            seen += read
+    os.close(ours)
+    return seen.decode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals of this kind")
+def test_on_a_terminal_there_is_a_bar_and_bold_headings(book: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "rnn", *SMALL, "--text", str(book), "--out", str(tmp_path / "out")]
+    seen = on_a_terminal(words)
+    bar = r"100 %\|█+\| 00:00  RNN \d\.\d\d LSTM \d\.\d\d GRU \d\.\d\d bits, n-grams \d\.\d\d \d\.\d\d \d\.\d\d"
+    assert re.search(bar, seen)
+    assert "\033[1mBits per held-out character" in seen
+    assert "update 3 of 3" not in seen
 
 
 def test_quiet_says_nothing_but_the_results(book: Path, tmp_path: Path) -> None:
