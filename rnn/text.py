@@ -79,12 +79,13 @@ class Text:
 def load(path: str | None = None) -> Text:
     """The text in a UTF-8 file; without a path the help topics that come with Python (`pydoc_data.topics`).
 
-    Raises TextError: no such file, no permission, not UTF-8, empty, one symbol.
+    Raises TextError: no such file, no permission, not UTF-8, empty, one symbol; a Python without help topics.
     """
     if path is None:
-        # a module of half a megabyte, of use to nobody else: imported where it is used
-        from pydoc_data.topics import topics
-
+        try:  # a module of half a megabyte, of use to nobody else: imported where it is used
+            from pydoc_data.topics import topics
+        except ImportError:
+            raise TextError("this Python comes without its help topics; give a text of your own") from None
         return Text.of("".join(topics.values()), DEFAULT_NAME)
     name = os.fsencode(os.path.basename(path)).decode("utf-8", "replace")
     try:

@@ -35,7 +35,7 @@ ROOMS = {
     ],
 }  # fmt: skip
 # Slow to import, or not always there: imported where they are used.
-OPTIONAL = {"graphviz", "matplotlib", "pydoc_data", "pygraphviz", "tqdm"}
+OPTIONAL = {"graphviz", "matplotlib", "pydoc_data", "pygraphviz", "threadpoolctl", "tqdm"}
 
 
 def modules(package: str) -> Iterator[tuple[str, ast.Module]]:

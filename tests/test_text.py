@@ -107,6 +107,12 @@ def test_a_text_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
         load(str(tmp_path))
 
 
+def test_a_python_without_help_topics_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
+    with pytest.raises(TextError, match="without its help topics; give a text of your own"):
+        load()
+
+
 def test_a_text_shorter_than_two_windows_is_refused() -> None:
     problem = "a text has 40 characters, and windows of 64 steps need at least 130: one window to train on and one to hold out"
     with pytest.raises(TextError, match=problem):
