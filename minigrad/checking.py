@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .errors import DtypeError, GradientCheckError, GradientError, explain
+from .errors import ArgumentError, DtypeError, GradientCheckError, GradientError, explain
 from .evaluation import Plan
 from .forward import push
 from .graph import Graph
@@ -78,9 +78,9 @@ def check_gradients(
     7
     """
     if not callable(fn):
-        raise TypeError(explain("check_gradients", f"expected a function, got {type(fn).__name__}"))
+        raise ArgumentError(explain("check_gradients", f"expected a function, got {type(fn).__name__}"))
     if isinstance(order, bool) or not isinstance(order, int) or order < 1:
-        raise ValueError(explain("check_gradients", f"order is a whole number, 1 or more, got {order!r}"))
+        raise ArgumentError(explain("check_gradients", f"order is a whole number, 1 or more, got {order!r}"))
     rng = np.random.default_rng(seed)
     with np.errstate(all="ignore"):
         found = _compared(_traced(fn, args), order, entries, rng)

@@ -180,10 +180,9 @@ def value_of(node: Node) -> Any:
 def _free_symbol(symbol: Node, outputs: Sequence[Node]) -> FreeSymbolError:
     asked = outputs[0].label if outputs else "a node"
     made = f", made at {symbol.origin}" if symbol.origin else ""
-    return FreeSymbolError(
-        f"{asked} has no value: it depends on the symbol {symbol.name!r} (shape {symbol.shape}, {symbol.dtype}{made})"
-        f"\n  instead: mg.evaluate(node, {{{symbol.name}: array}}), or mg.compile a function of it"
-    )
+    problem = f"no value: it depends on the symbol {symbol.name!r} (shape {symbol.shape}, {symbol.dtype}{made})"
+    instead = f"mg.evaluate(node, {{{symbol.name}: array}}), or mg.compile a function of it"
+    return FreeSymbolError(explain(asked, problem, instead=instead))
 
 
 def check(node: Node, value: Any, operands: Sequence[Any]) -> None:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .errors import ShapeError, StructureError, explain
+from .errors import ArgumentError, ShapeError, StructureError, explain
 from .forward import push
 from .graph import Graph, Loop, depending_on, substitute, topological
 from .nodes import CONSTANT, SYMBOL, Node, Primitive, as_node, scope, symbol, tracing, weak_symbol
@@ -48,7 +48,7 @@ def scan(
     (6.0, [1.0, 3.0, 6.0])
     """
     if checkpoint is not None:
-        raise NotImplementedError("scan: checkpoint is not supported yet; leave it out")
+        raise ArgumentError(explain("scan", "checkpoint is not supported yet", instead="leave it out"))
     carry_pairs, carry_structure = flatten_with_paths(init, "carry")
     x_pairs, x_structure = flatten_with_paths(xs, "x")
     carries, slices = [as_node(leaf) for _, leaf in carry_pairs], [as_node(leaf) for _, leaf in x_pairs]
@@ -106,10 +106,10 @@ def _length(length: int | None, xs: Sequence[Node], pairs: Sequence[tuple[str, A
         raise ShapeError(explain("scan", f"xs have different lengths ({listed})", xs))
     if length is None:
         if not lengths:
-            raise ValueError(explain("scan", "without xs the number of steps is unknown", instead="length=..."))
+            raise ArgumentError(explain("scan", "without xs the number of steps is unknown", instead="length=..."))
         return lengths.pop()
     if isinstance(length, bool) or not hasattr(length, "__index__") or length.__index__() < 0:
-        raise ValueError(explain("scan", f"length is a whole number, 0 or more, got {length!r}"))
+        raise ArgumentError(explain("scan", f"length is a whole number, 0 or more, got {length!r}"))
     if lengths and lengths != {length}:
         raise ShapeError(explain("scan", f"length is {length}, xs have {lengths.pop()} steps", xs))
     return length.__index__()

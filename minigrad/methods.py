@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import drawing, numpy_api
-from .errors import FreeSymbolError, ImmutableError, MinigradError, explain
+from .errors import ArgumentError, FreeSymbolError, ImmutableError, MinigradError, explain
 from .evaluation import fitting, run_graph, value_of
 from .graph import Graph, free_symbols
 from .indexing import take_index
@@ -67,7 +67,7 @@ _COMPARISONS: dict[str, Callable[..., Any]] = {
 
 def _array(self: Node, dtype: Any = None, copy: bool | None = None) -> Any:
     if copy is False:
-        raise ValueError(explain("np.asarray", "a node's value is always handed out as a copy; leave copy=False out"))
+        raise ArgumentError(explain("np.asarray", "a node's value is always handed out as a copy; leave copy=False out"))
     return np.array(value_of(self), dtype=dtype)
 
 
@@ -91,7 +91,7 @@ def _bool(self: Node) -> bool:
 
 def _index(self: Node) -> int:
     if self.dtype.kind not in "iub":
-        raise TypeError(explain("index", f"only integer nodes can be an index, this one is {self.dtype}", [self]))
+        raise ArgumentError(explain("index", f"only integer nodes can be an index, this one is {self.dtype}", [self]))
     return operator.index(np.asarray(value_of(self))[()])
 
 
@@ -117,7 +117,7 @@ def _repr(self: Node) -> str:
 
 def _len(self: Node) -> int:
     if not self.shape:
-        raise TypeError(explain("len", "a 0-d node has no length", [self]))
+        raise ArgumentError(explain("len", "a 0-d node has no length", [self]))
     return self.shape[0]
 
 
@@ -179,7 +179,7 @@ def _by_name(name: str) -> Callable[..., Any]:
     for part in _UFUNC_NAMES.get(name, name).split("."):
         found = getattr(found, part, None)
     if not callable(found):
-        raise TypeError(explain(f"np.{name}", f"minigrad has no function {name}", instead=numpy_api.nearest(name)))
+        raise ArgumentError(explain(f"np.{name}", f"minigrad has no function {name}", instead=numpy_api.nearest(name)))
     return found  # type: ignore[no-any-return]
 
 
@@ -190,7 +190,7 @@ def _evaluate_graph(self: Graph, *args: Any, check_finite: bool = False, **kwarg
     """Evaluate the graph on arguments like those it was traced with; arrays come back, in the structure it returned."""
     leaves, structure = flatten((args, kwargs))
     if self.in_structure is not None and structure != self.in_structure:
-        raise TypeError(explain("graph.evaluate", f"expected arguments {self.in_structure!r}, got {structure!r}"))
+        raise ArgumentError(explain("graph.evaluate", f"expected arguments {self.in_structure!r}, got {structure!r}"))
     values = [fitting(symbol, leaf) for symbol, leaf in zip(self.inputs, leaves, strict=True)]
     results = run_graph(self, values, check_finite)
     return results if self.out_structure is None else self.out_structure.rebuild(results)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 
-from .errors import DtypeError, Origin, ShapeError, explain, user_line
+from .errors import ArgumentError, DtypeError, Origin, ShapeError, explain, user_line
 from .pytree import flatten_with_paths
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Primitive:
         view: bool = False,
     ) -> None:
         if name in Primitive.table:
-            raise ValueError(f"there is a primitive named {name!r} already")
+            raise ArgumentError(explain("Primitive", f"there is a primitive named {name!r} already"))
         self.name, self.text, self.infer, self.rules = name, text, infer, rules
         self.elementwise, self.selects, self.bounded, self.view = elementwise, selects, bounded, view
         self.joint_vjp: Callable[..., Any] | None = None  # for a node of several results; see loop.py
@@ -242,7 +242,7 @@ class scope:
 
     def __init__(self, name: str) -> None:
         if not isinstance(name, str) or not name:
-            raise TypeError(f"scope: the name must be a non-empty string, got {name!r}")
+            raise ArgumentError(explain("scope", f"the name must be a non-empty string, got {name!r}"))
         self.name = name
 
     def __enter__(self) -> None:
@@ -308,7 +308,7 @@ def symbol(name: str, shape: Sequence[int] | int = (), dtype: Any = "float64") -
     Raises DtypeError for complex, object and string dtypes, ShapeError for a shape that is none.
     """
     if not isinstance(name, str) or not name:
-        raise TypeError(f"symbol: the name must be a non-empty string, got {name!r}")
+        raise ArgumentError(explain("symbol", f"the name must be a non-empty string, got {name!r}"))
     dims = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
     if not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 0 for n in dims):
         raise ShapeError(explain(f"symbol {name!r}", f"{shape!r} is no shape: sizes are whole numbers, 0 or more"))

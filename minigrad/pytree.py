@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import StructureError
+from .errors import StructureError, explain
 
 __all__ = ["Structure", "flatten", "flatten_like", "flatten_with_paths", "tree_leaves", "tree_map"]
 
@@ -75,7 +75,7 @@ class Structure:
     def rebuild(self, leaves: Sequence[Any]) -> Any:
         """The pytree of this structure with these leaves."""
         if len(leaves) != self.size:
-            raise StructureError(f"rebuild: structure {self!r} has {self.size} leaves, got {len(leaves)}")
+            raise StructureError(explain("rebuild", f"structure {self!r} has {self.size} leaves, got {len(leaves)}"))
         return _rebuild(self, iter(leaves))
 
 
@@ -143,11 +143,12 @@ def _flatten(value: Any, path: str, out: list[tuple[str, Any]]) -> Structure:
         return Structure(kind, names, tuple(_flatten(getattr(value, n), _join(path, n), out) for n in names))
     if callable(value):
         return Structure("static", value=value)
-    raise StructureError(
-        f"{path or 'argument'}: {kind.__module__}.{kind.__qualname__} is no pytree: containers are tuples, lists, "
-        "dicts, named tuples and dataclasses; leaves are arrays, nodes and floats"
-        "\n  instead: make the class a dataclass, or close over the object instead of passing it"
+    problem = (
+        f"{kind.__module__}.{kind.__qualname__} is no pytree: containers are tuples, lists, dicts, named tuples and "
+        "dataclasses; leaves are arrays, nodes and floats"
     )
+    instead = "make the class a dataclass, or close over the object instead of passing it"
+    raise StructureError(explain(path or "argument", problem, instead=instead))
 
 
 def _join(path: str, name: str) -> str:
@@ -175,7 +176,7 @@ def flatten_like(tree: Any, structure: Structure, what: str) -> list[Any]:
     """The leaves of a pytree that must have the given structure; `what` names it in the error."""
     leaves, found = flatten(tree)
     if found != structure:
-        raise StructureError(f"{what}: expected the structure {structure!r}, got {found!r}")
+        raise StructureError(explain(what, f"expected the structure {structure!r}, got {found!r}"))
     return leaves
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import DtypeError, GradientError, ShapeError, explain
+from .errors import ArgumentError, DtypeError, GradientError, ShapeError, explain
 from .graph import depending_on, topological
 from .nodes import Node, Primitive, as_node, made_for
 from .primitives import structure
@@ -89,12 +89,12 @@ def gradients(y: Node, wrt: Any, cotangent: Any = None, unused: str = "zeros") -
     """
     y = as_node(y)
     if unused not in ("zeros", "error"):
-        raise ValueError(f"gradients: unused is 'zeros' or 'error', got {unused!r}")
+        raise ArgumentError(explain("gradients", f"unused is 'zeros' or 'error', got {unused!r}"))
     seed = _seed(y, cotangent)
     targets, structure = flatten(wrt)
     for target in targets:
         if not isinstance(target, (Node, Edge)):
-            raise TypeError(explain("gradients", f"with respect to nodes and edges, got {type(target).__name__}",
+            raise ArgumentError(explain("gradients", f"with respect to nodes and edges, got {type(target).__name__}",
                                     instead="mg.constant(array), and an expression made from that node"))  # fmt: skip
         if target.dtype.kind != "f":
             problem = f"{target.dtype} has no derivative"

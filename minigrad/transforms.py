@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import DtypeError, GradientError, ShapeError, StructureError, explain
+from .errors import ArgumentError, DtypeError, GradientError, ShapeError, StructureError, explain
 from .evaluation import run_graph
 from .forward import push
 from .graph import Graph, depending_on, free_symbols, substitute
@@ -42,7 +42,7 @@ class _Call:
 
     def __init__(self, operation: str, fn: Function, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         if not callable(fn):
-            raise TypeError(explain(operation, f"expected a function, got {type(fn).__name__}"))
+            raise ArgumentError(explain(operation, f"expected a function, got {type(fn).__name__}"))
         self.operation, self.fn = operation, fn
         pairs, self.in_structure = flatten_arguments(fn, args, kwargs)
         self.paths, self.leaves = [path for path, _ in pairs], [leaf for _, leaf in pairs]
@@ -57,7 +57,7 @@ class _Call:
         """The structure of one positional argument, and which of the leaves are its own."""
         arguments = self.in_structure.children[0].children
         if not -len(arguments) <= position < len(arguments):
-            raise ValueError(explain(self.operation, f"argnums is {position}, the call has {len(arguments)} arguments"))
+            raise ArgumentError(explain(self.operation, f"argnums is {position}, the call has {len(arguments)} arguments"))
         position %= len(arguments)
         start = sum(child.size for child in arguments[:position])
         return arguments[position], list(range(start, start + arguments[position].size))
@@ -222,6 +222,7 @@ def vjp(fn: Function, *args: Any, **kwargs: Any) -> tuple[Any, Function]:
     [2.0, 40.0]
     """
     call = _Call("vjp", fn, args, kwargs)
+    call.leaves = [np.array(v) if isinstance(v, np.ndarray) else v for v in call.leaves]  # the pullback runs later
     structure, chosen = call.differentiable(tuple(range(len(args))))
     outputs = [call.float_output(result) for result in call.results]
 
@@ -274,7 +275,7 @@ def _pushed(
 ) -> tuple[_Call, list[tuple[Node, Any]], list[Node]]:
     if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
         problem = "primals and tangents are tuples, one entry an argument"
-        raise TypeError(explain(operation, problem, instead="(x,), (v,)"))
+        raise ArgumentError(explain(operation, problem, instead="(x,), (v,)"))
     call = _Call(operation, fn, primals, {})
     pairs, found = flatten_with_paths(tuple(tangents), "tangents")
     more = _matching(call, operation, "tangent", call.symbols, pairs, call.in_structure.children[0], found)
@@ -435,7 +436,7 @@ def compile(fn: Function, *, check_finite: bool = False) -> Compiled:
     [0.0, 0.0, 0.0]
     """
     if not callable(fn):
-        raise TypeError(explain("compile", f"expected a function, got {type(fn).__name__}"))
+        raise ArgumentError(explain("compile", f"expected a function, got {type(fn).__name__}"))
     return Compiled(fn, check_finite)
 
 

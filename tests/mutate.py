@@ -82,12 +82,12 @@ def passes(names: tuple[str, ...]) -> bool:
     return True
 
 
-class _TooLong(Exception):
+class _TooLongError(Exception):
     pass
 
 
 def _alarm(*_: object) -> None:
-    raise _TooLong
+    raise _TooLongError
 
 
 def survives(mutant: Mutant) -> bool:
@@ -97,7 +97,7 @@ def survives(mutant: Mutant) -> bool:
     signal.alarm(SECONDS)
     try:
         return passes(mutant.reaches)
-    except _TooLong:
+    except _TooLongError:
         return False
     finally:
         signal.alarm(0)

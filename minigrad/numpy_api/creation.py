@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import IndexingError, ShapeError, explain
+from ..errors import ArgumentError, IndexingError, ShapeError, explain
 from ..nodes import CONSTANT, Node, constant, contains_node
 from ..primitives import structure
 from ..primitives.elementwise import floor
@@ -263,7 +263,7 @@ def meshgrid(*xi: Any, sparse: bool = False, indexing: str = "xy") -> tuple[Node
     [[[1, 2], [1, 2]], [[3, 3], [4, 4]]]
     """
     if indexing not in ("xy", "ij"):
-        raise ValueError(explain("meshgrid", f"indexing is 'xy' or 'ij', got {indexing!r}"))
+        raise ArgumentError(explain("meshgrid", f"indexing is 'xy' or 'ij', got {indexing!r}"))
     vectors = [strong(x, "meshgrid") for x in xi]
     sizes = [int(np.prod(x.shape, dtype=np.int64)) for x in vectors]
     places = list(range(len(vectors)))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DtypeError, ShapeError, explain
+from ..errors import ArgumentError, DtypeError, ShapeError, explain
 from ..nodes import Node, Primitive, constant
 from ..primitives import elementwise as table
 from ..primitives import structure
@@ -169,7 +169,7 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Node:
     """
     if x is None or y is None:
         problem = "of a condition alone, the number of results depends on the values, so it has no static shape"
-        raise TypeError(explain("where", problem, [operand(condition, "where")], "mg.where(condition, x, y)"))
+        raise ArgumentError(explain("where", problem, [operand(condition, "where")], "mg.where(condition, x, y)"))
     return structure.where(operand(condition, "where"), operand(x, "where"), operand(y, "where"))
 
 
@@ -204,7 +204,7 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
     ([0, 1, 4], [-5, 1, 4])
     """
     if (a_min is not None or a_max is not None) and (min is not None or max is not None):
-        raise ValueError(explain("clip", "the bounds are given twice", instead="a_min and a_max, or min and max"))
+        raise ArgumentError(explain("clip", "the bounds are given twice", instead="a_min and a_max, or min and max"))
     x = operand(a, "clip")
     bounds = (a_min if min is None else min, a_max if max is None else max)
     low, high = (None if bound is None else operand(bound, "clip") for bound in bounds)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DtypeError, ShapeError, explain
+from ..errors import ArgumentError, DtypeError, ShapeError, explain
 from ..nodes import Node
 from ..primitives import elementwise as entrywise
 from ..primitives import reductions as table
@@ -133,7 +133,7 @@ def _variance(
     operation: str, a: Any, axis: Axes, dtype: Any, ddof: float, keepdims: bool, where: Any, correction: float | None
 ) -> Node:
     if correction is not None and ddof != 0:
-        raise ValueError(explain(operation, "ddof and correction say the same thing; give one of them"))
+        raise ArgumentError(explain(operation, "ddof and correction say the same thing; give one of them"))
     x = _fractions(operation, a, dtype)
     axes = normalize_axes(operation, x, axis)
     distances = entrywise.square(x - _mean(operation, x, axes, True, where))
