@@ -190,6 +190,41 @@ def test_derivatives(name: str, data: Any) -> None:
     check_derivatives(data.draw(calls(name, smooth=True)))
 
 
+CUBE = np.random.default_rng(0).normal(size=(3, 2, 4))
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("order", VECTOR_ORDERS)
+def test_vector_norms_of_every_order(order: float, keepdims: bool) -> None:
+    axes: list[Any] = [None, 0, -1, (0, 2), (2, 1), (0, 1, 2), ()]
+    for axis in axes:
+        found = mg.linalg.vector_norm(CUBE, axis=axis, keepdims=keepdims, ord=order)
+        expected = np.linalg.vector_norm(CUBE, axis=axis, keepdims=keepdims, ord=order) if axis != () else (
+            np.abs(CUBE) if order else np.ones(CUBE.shape))  # fmt: skip
+        np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-13)
+    np.testing.assert_allclose(mg.linalg.norm(CUBE, order, 1).tolist(), np.linalg.norm(CUBE, order, 1), rtol=1e-13)
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("order", [*MATRIX_ORDERS, -2, "f", None])
+def test_matrix_norms_of_every_order(order: Any, keepdims: bool) -> None:
+    for axis in [(0, 1), (1, 0), (2, 0), (-1, 1)]:
+        found = mg.linalg.norm(CUBE, order, axis, keepdims)
+        expected = np.linalg.norm(CUBE, order, axis, keepdims)
+        assert found.shape == expected.shape
+        np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-13)
+    np.testing.assert_allclose(float(mg.linalg.norm(CUBE[0], order)), np.linalg.norm(CUBE[0], order), rtol=1e-13)
+
+
+@pytest.mark.parametrize("n", range(-3, 8))
+def test_powers_of_matrices(n: int) -> None:
+    a = CUBE[..., :2] + 2 * np.eye(2)
+    power = mg.linalg.matrix_power(a, n)
+    assert power.shape == a.shape
+    np.testing.assert_allclose(np.asarray(power), np.linalg.matrix_power(a, n), rtol=1e-11, atol=1e-13)
+    assert mg.linalg.matrix_power(np.eye(2, dtype=int), abs(n)).dtype == np.int64
+
+
 # ------------------------------------------------------------------------------------------------- hard points
 
 
@@ -240,7 +275,7 @@ def test_functions_of_a_symmetric_matrix_have_the_gradient_of_what_is_read() -> 
 
 # -------------------------------------------------------------------------------------------------------- errors
 
-X, CUBE, VECTOR = np.arange(6.0).reshape(2, 3), np.zeros((2, 3, 4)), np.arange(3.0)
+X, VECTOR = np.arange(6.0).reshape(2, 3), np.arange(3.0)
 REFUSED: dict[str, tuple[Any, str]] = {
     "linalg.norm": (lambda m: m.linalg.norm(CUBE, 2), "these are 3"),
     "linalg.norm, order": (lambda m: m.linalg.norm(X, "max"), "no norm of order 'max'"),

@@ -465,6 +465,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "repeat": (lambda m: m.repeat(X, [1, 2], axis=1), "2 repeats for 3 entries along axis 1"),
     "repeat, negative": (lambda m: m.repeat(X, -1), "0 or more, got -1"),
     "roll": (lambda m: m.roll(X, 1, axis=2), "axis 2 is out of bounds"),
+    "roll, tables": (lambda m: m.roll(X, [[1]], axis=0), "numbers or sequences of numbers"),
     "flip": (lambda m: m.flip(X, (0, 0)), "twice"),
     "fliplr": (lambda m: m.fliplr(VECTOR), r"2 axes at least, got shape \(3,\)"),
     "flipud": (lambda m: m.flipud(np.float64(1.0)), "1 axes at least"),
@@ -508,6 +509,10 @@ def test_errors_name_operation_shapes_and_line(case: str) -> None:
 def test_unsupported_orders_and_modes_are_refused() -> None:
     with pytest.raises(ValueError, match="order is 'C' or 'F', got 'A'"):
         mg.reshape(X, 6, order="A")
+    with pytest.raises(ValueError, match=r"\(2, 3\) has no shape \(-2, 3\)"):
+        mg.reshape(X, (-2, 3))  # NumPy takes any negative number for an open size
+    with pytest.raises(ValueError, match="1 or more, got 0"):
+        mg.split(X, 0)
     with pytest.raises(ValueError, match="mode 'mean' is not supported"):
         mg.pad(X, 1, "mean")
     with pytest.raises(TypeError, match="indices are integers, got float64"):
@@ -529,6 +534,15 @@ def test_sorting_with_ties_is_stable_and_its_gradient_follows_the_permutation() 
     y, pullback = mg.vjp(lambda x: mg.sort(x), x)
     assert y.tolist()[:5] == [0, 1, 1, 2, 2]
     assert pullback(np.arange(6.0))[0].tolist() == [3, 1, 4, 2, 5, 0]
+
+
+@pytest.mark.parametrize("value", [0, 1, -2.5, (0, 1), ((1, 1), (1, 1)), ((1, 2), (3, 4)), ((0, 0), (0, 5))])
+def test_padding_with_constants(value: Any) -> None:
+    for width in (1, (2, 0), ((0, 0), (1, 2))):
+        expected = np.pad(X, width, constant_values=value)
+        assert mg.pad(X, width, constant_values=value).tolist() == expected.tolist()
+        whole = np.pad(X.astype(int), width, constant_values=value)
+        assert mg.pad(X.astype(int), width, constant_values=value).tolist() == whole.tolist()
 
 
 def test_gradients_of_repeated_entries_add_up() -> None:
