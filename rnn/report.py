@@ -164,8 +164,8 @@ def _page(study: Study, files: dict[str, bytes], command: str) -> str:
     template = Template(_TEMPLATE.read_text(encoding="utf-8"))
     settings, text = study.settings, study.text
     training, held_out = text.split(settings.steps)
-    source = study.cells[0]
-    others = [f'<a href="gradient_{c.name}.py">gradient_{c.name}.py</a>' for c in study.cells[1:]]
+    source, *others = [f"gradient_{cell.name}" for cell in study.cells]
+    _, code = files[f"{source}.py"].decode().split(f"\ndef {source}(", 1)
     conveyor = "Thin lines are the LSTM's cell state c." if any(c.name == "lstm" for c in study.cells) else ""
     return template.substitute(
         cells=html.escape(listed([cell.label for cell in study.cells])),
@@ -182,11 +182,17 @@ def _page(study: Study, files: dict[str, bytes], command: str) -> str:
         gradients_figure=_inline(files["gradients.svg"], "gradients", "Norm of the gradient by lag"),
         windows=study.cells[0].flow["initial"]["h"].shape[1], conveyor=conveyor, rows=_table(study),
         conclusion=_prose(findings.conclusion(study)), drawings="\n".join(_drawn(cell, files) for cell in study.cells),
-        source_label=source.label, source=html.escape(files[f"gradient_{source.name}.py"].decode()),
-        source_others=f"That of the others: {listed(others)}." if others else "", command=html.escape(command),
+        source_label=study.cells[0].label, source_file=_link(f"{source}.py"),
+        source=html.escape(f"def {source}({code}"),
+        source_others=f"The others: {listed([_link(f'{name}.py') for name in others])}." if others else "",
+        command=html.escape(command),
         settings=_settings(study, len(training)),
-        files=", ".join(f'<a href="{name}">{name}</a>' for name in sorted(files)),
+        files=", ".join(_link(name) for name in sorted(files)),
     )  # fmt: skip
+
+
+def _link(name: str) -> str:
+    return f'<a href="{name}">{name}</a>'
 
 
 def _standfirst(study: Study) -> str:
