@@ -167,6 +167,9 @@ def test_the_saved_source_runs_and_gives_the_loss(report: Path) -> None:
         exec((report / f"gradient_{name}.py").read_text(), namespace)
         constants = report / f"gradient_{name}.npz"
         more = dict(np.load(constants)) if constants.exists() else {}
+        executed = mg.compile(mg.value_and_grad(loss)).source(model, ids)
+        saved = (report / f"gradient_{name}.py").read_text()
+        assert executed.replace("value_and_grad_of_loss", f"gradient_{name}") == saved
         value, *gradients = namespace[f"gradient_{name}"](*mg.tree_leaves(model), ids, **more)
         expected, gradient = mg.value_and_grad(loss)(model, ids)
         assert value == pytest.approx(float(expected), rel=1e-5)
