@@ -16,8 +16,8 @@ import numpy as np
 
 __all__ = [
     "ArgumentError", "AxisError", "DtypeError", "FeedError", "FreeSymbolError", "GradientCheckError", "GradientError",
-    "ImmutableError", "IndexingError", "MinigradError", "MissingExtraError", "NonFiniteError", "ShapeError",
-    "StructureError",
+    "ImmutableError", "IndexingError", "MinigradError", "MissingExtraError", "NonFiniteError", "RangeError",
+    "ShapeError", "StructureError",
 ]
 
 
@@ -43,6 +43,10 @@ class AxisError(MinigradError, np.exceptions.AxisError):
 
 class IndexingError(MinigradError, IndexError):
     """An index that the operand does not have, or of a kind that cannot be an index."""
+
+
+class RangeError(MinigradError, OverflowError):
+    """A bare number that the dtype which it takes cannot hold."""
 
 
 class FreeSymbolError(MinigradError, TypeError):

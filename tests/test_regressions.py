@@ -38,3 +38,41 @@ def test_a_slice_may_be_bounded_by_any_node_that_has_a_value() -> None:
         x[mg.symbol("n", dtype="int64") :]
     with pytest.raises(IndexError, match="integers or None"):
         x[mg.constant(1.0) * 2 :]
+
+
+@pytest.mark.parametrize("exponent", [0, 1, 2, 3, 0.0, 0.5, 1.0, 2.0, True])
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int64", "float16", "float32", "float64"])
+def test_a_power_has_the_dtype_that_it_says(dtype: str, exponent: Any) -> None:
+    x = np.ones(2, dtype)
+    node = mg.constant(x) ** exponent
+    assert node.dtype == np.asarray(node).dtype == mg.compile(lambda a: a**exponent)(x).dtype == (x**exponent).dtype
+
+
+BEYOND = {"uint8": (-1, 300), "int8": (-129, 128), "uint64": (-1, 2**64)}
+
+
+@pytest.mark.parametrize("dtype, number", [(dtype, n) for dtype, numbers in BEYOND.items() for n in numbers])
+@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "floor_divide", "maximum", "bitwise_or", "power"])
+def test_a_bare_integer_that_does_not_fit_is_refused_where_it_is_written(name: str, dtype: str, number: int) -> None:
+    x = np.ones(3, dtype)
+    with pytest.raises(OverflowError):
+        getattr(np, name)(x, number)
+    for operands in ((mg.constant(x), number), (number, mg.constant(x))):
+        with pytest.raises(OverflowError, match=f"{name}: .*out of bounds for {dtype}") as caught:
+            getattr(mg, name)(*operands)
+        assert isinstance(caught.value, mg.errors.MinigradError)
+        assert "test_regressions.py" in str(caught.value)
+    assert (mg.constant(x) < number).tolist() == (x < number).tolist(), "comparisons take any integer"
+
+
+@pytest.mark.parametrize("low, high", [(-1, None), (None, 300), (-1, 300), (-1, 3), (2, 300), (0, 255), (2, 3)])
+def test_a_bare_bound_beyond_the_integers_is_none(low: Any, high: Any) -> None:
+    x = np.array([0, 2, 5, 255], np.uint8)
+    clipped = mg.clip(mg.constant(x), low, high)
+    assert clipped.dtype == np.uint8
+    assert clipped.tolist() == np.clip(x, low, high).tolist()
+
+
+def test_the_conjugate_of_a_boolean_is_a_number() -> None:
+    x = np.array([True, False])
+    assert mg.conj(x).dtype == np.asarray(mg.conj(x)).dtype == np.conj(x).dtype

@@ -207,6 +207,10 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
         raise ArgumentError(explain("clip", "the bounds are given twice", instead="a_min and a_max, or min and max"))
     x = operand(a, "clip")
     bounds = (a_min if min is None else min, a_max if max is None else max)
+    if x.dtype.kind in "iu" and not x.weak:  # a bare integer at the end of the dtype's range, or beyond, is no bound
+        limits = np.iinfo(x.dtype)
+        bounds = (None if type(bounds[0]) is int and bounds[0] <= limits.min else bounds[0],
+                  None if type(bounds[1]) is int and bounds[1] >= limits.max else bounds[1])  # fmt: skip
     low, high = (None if bound is None else operand(bound, "clip") for bound in bounds)
     if low is None and high is None:
         return strong(x)
@@ -270,7 +274,8 @@ def conjugate(x: Any, /) -> Node:
     >>> mg.conj([1.0, 2.0]).tolist()
     [1.0, 2.0]
     """
-    return strong(x, "conjugate")
+    node = strong(x, "conjugate")
+    return cast(node, dtype=np.dtype(np.int8)) if node.dtype.kind == "b" else node  # as NumPy has it
 
 
 conj = conjugate

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import AxisError, DtypeError, ShapeError, explain
-from ..nodes import Node, Primitive
+from ..errors import AxisError, DtypeError, RangeError, ShapeError, explain
+from ..nodes import CONSTANT, Node, Primitive
 from .text import function
 
 __all__ = ["broadcast_shapes", "elementwise", "normalize_axes", "normalize_axis", "promote", "reduced_shape", "same"]
@@ -64,6 +64,23 @@ def result_dtype(primitive: Primitive, inputs: Sequence[Node], params: dict[str,
     return dtype
 
 
+def check_bare_integers(primitive: Primitive, inputs: Sequence[Node], params: dict[str, Any], dtype: Any) -> None:
+    """RangeError where a bare integer does not fit the integers that it meets, and NumPy does not take it."""
+    limits = np.iinfo(dtype)
+    bare = [x.cached for x in inputs if x.weak and x.primitive is CONSTANT and type(x.cached) is int]
+    beyond = [n for n in bare if not limits.min <= n <= limits.max]
+    if not beyond:
+        return
+    probes = [x.cached if x.weak and x.primitive is CONSTANT else _probe(x) for x in inputs]
+    try:
+        with np.errstate(all="ignore"):
+            function(primitive, params, len(inputs))(*probes)
+    except OverflowError:
+        problem = f"the bare number {beyond[0]} is out of bounds for {dtype}"
+        instead = "another dtype: x.astype('int64'), or a float"
+        raise RangeError(explain(primitive.name, problem, inputs, instead)) from None
+
+
 def _dtype_problem(primitive: Primitive, inputs: Sequence[Node], error: Exception) -> str:
     dtypes = " and ".join(str(x.dtype) for x in inputs)
     return f"not defined for {dtypes} ({str(error).splitlines()[0]})"
@@ -84,7 +101,10 @@ def elementwise(
 
     def infer(*inputs: Node, **params: Any) -> tuple[Shape, np.dtype[Any]]:
         shape = inputs[0].shape if len(inputs) == 1 else broadcast_shapes(name, inputs)
-        return shape, result_dtype(primitive, inputs, params)
+        dtype = result_dtype(primitive, inputs, params)
+        if dtype.kind in "iu" and len(inputs) > 1:
+            check_bare_integers(primitive, inputs, params, dtype)
+        return shape, dtype
 
     primitive = Primitive(name, text, infer, rules, elementwise=True, **flags)
     return primitive
