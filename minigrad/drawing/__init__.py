@@ -32,9 +32,9 @@ DIRECTIONS = ("LR", "TB", "RL", "BT")
 class Drawing:
     """A graph, drawn: `source` is its DOT, `str(drawing)` too; a notebook shows it as SVG."""
 
-    def __init__(self, source: str, boxes: int, timeout: float) -> None:
+    def __init__(self, source: str, plainer: str, boxes: int, timeout: float) -> None:
         self.source = source
-        self._boxes, self._timeout = boxes, timeout
+        self._plainer, self._boxes, self._timeout = plainer, boxes, timeout
 
     def to(self, form: str) -> bytes:
         """The drawing as "dot", "svg", "png" or "pdf".
@@ -43,7 +43,7 @@ class Drawing:
         """
         if form not in SUFFIXES.values():
             raise ValueError(explain("drawing", f"the format is dot, svg, png or pdf, got {form!r}"))
-        return self.source.encode() if form == "dot" else lay_out(self.source, form, self._boxes, self._timeout)
+        return self.source.encode() if form == "dot" else lay_out(self.source, self._plainer, form, self._timeout)
 
     def __str__(self) -> str:
         return self.source
@@ -82,7 +82,8 @@ def render(
     With more than `max_nodes` boxes, all but the first and the last of numbered scopes (t=0, t=1, ...) become one box
     that says what is in it, and scopes become boxes, until one can see the whole. `fold` names scopes that are one box
     in any case, `expand` scopes that stay open: patterns as in `graph.find`, "t=*/forget". `overlay` colours nodes by
-    a number each, such as the norm of the gradient there. `timeout` (seconds) is for the layout.
+    a number each, such as the norm of the gradient there. `timeout` (seconds) is for the layout; where a third of it is
+    not enough, the graph is drawn in a plainer way, with a warning.
 
     Raises ValueError (an unknown suffix or option, a pattern that no scope fits), TypeError (not a node),
     MissingExtraError (no layout program), LayoutError (it fails or takes too long), OSError (the path).
@@ -101,7 +102,7 @@ def render(
     picture = Picture(_graph(what))
     fold_picture(picture, max_nodes, _patterns(fold, picture), _patterns(expand, picture))
     writer = Writer(picture, title, direction, shapes, values, legend, _numbers(overlay or {}, picture))
-    drawing = Drawing(writer.write(), len(writer.boxes), timeout)
+    drawing = Drawing(writer.write(), writer.write(plainer=True), len(writer.boxes), timeout)
     if path is not None:
         _write(path, drawing.to(form))
     return drawing

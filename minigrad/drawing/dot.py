@@ -6,7 +6,6 @@ of loop 12, `n12i0` and `n12o0` its ports, `f0` a fold. (graphviz is imported wh
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
@@ -19,6 +18,8 @@ from .places import Place
 from .rows import rows, with_junctions
 
 __all__ = ["Writer"]
+
+ANCHORED = 3  # boxes of each pass
 
 Line = tuple[str, str]  # a line of a label, and how it looks: "bold", "small" or ""
 
@@ -49,32 +50,40 @@ class Writer:
         shared = [node for node, count in copies.items() if count > 1]
         return {node: style.IDENTITY[i % len(style.IDENTITY)] for i, node in enumerate(shared)}
 
-    def write(self) -> str:
-        """The DOT source."""
+    def write(self, plainer: bool = False) -> str:
+        """The DOT source. The plainer one leaves to Graphviz what makes a layout slow: shapes, links and rows."""
         from graphviz import Digraph
 
-        dot = Digraph("minigrad", graph_attr={**style.GRAPH, "rankdir": self.direction}, node_attr=style.NODE,
-                      edge_attr=style.EDGE)  # fmt: skip
+        look = {**style.GRAPH, "rankdir": self.direction, "newrank": "false" if plainer else "true"}
+        dot = Digraph("minigrad", graph_attr=look, node_attr=style.NODE, edge_attr=style.EDGE)
         if self.title:
             dot.attr(label=_html([(labels.clean(self.title, 120), "bold")]), labelloc="t", fontsize="18")
-        self._forward_first(dot)
+        if not plainer:
+            self._forward_first(dot)
         self._places(dot, Digraph)
         for arrow in self.arrows:
-            self._arrow(dot, arrow)
-        self._rows(dot)
+            if not plainer or arrow.kind != "link":
+                self._arrow(dot, arrow, self.shapes and not plainer)
+        if not plainer:
+            self._rows(dot)
         if self.legend:
             self._legend(dot, Digraph)
         return str(dot.source)
 
     def _forward_first(self, dot: Any) -> None:
-        # Graphviz orders what it meets first to the top, or the left: so it meets the forward pass first.
+        # Two points of the first rank, one above the other: what begins the forward pass hangs on the upper one, what
+        # begins the rest on the lower. (On few boxes: unseen arrows take up space too.)
         led_to = {arrow.ends[1] for arrow in self.arrows}
         first = [box for boxes in self.inside.values() for box in boxes if box not in led_to]
-        backward = [box for box in first if box.place.in_pass][:3]
+        backward = [box for box in first if box.place.in_pass][:ANCHORED]
         if backward:
-            dot.node("first", "", **style.UNSEEN)
-            for box in [*[box for box in first if not box.place.in_pass][:3], *backward]:
-                dot.edge("first", box.key, style="invis", weight="0", minlen="0")
+            dot.node("above", "", **style.UNSEEN)
+            dot.node("below", "", **style.UNSEEN)
+            dot.body.append("\t{rank=same; above -> below [style=invis]}\n")
+            for box in [box for box in first if not box.place.in_pass][:ANCHORED]:
+                dot.edge("above", box.key, style="invis", weight="0")
+            for box in backward:
+                dot.edge("below", box.key, style="invis", weight="0")
 
     # ------------------------------------------------------------------------------------------- places and boxes
 
@@ -151,14 +160,14 @@ class Writer:
 
     # ----------------------------------------------------------------------------------------------------- arrows
 
-    def _arrow(self, dot: Any, arrow: Arrow) -> None:
+    def _arrow(self, dot: Any, arrow: Arrow, shapes: bool) -> None:
         kind, (first, second) = arrow.kind, arrow.ends
         if kind == "data" and arrow.head.place.in_pass and not arrow.tail.place.in_pass:
             kind = "across"
         elif kind == "data" and "junction" in (arrow.head.role, arrow.tail.role):
             kind = "state" if self.picture.of_node.get(arrow.tail.node, arrow.tail).role == "state" else "step"
         look = dict(style.ARROWS[kind])
-        label = ": ".join(part for part in (arrow.operand, arrow.shape if self.shapes else "") if part)
+        label = ": ".join(part for part in (arrow.operand, arrow.shape if shapes else "") if part)
         if arrow.times > 1:
             label = f"{arrow.times:,} of {label}" if label else f"{arrow.times:,}"
             look["penwidth"] = "2.2"
@@ -188,7 +197,7 @@ class Writer:
         shown = [(f"legend_{role}", text, looks[role]) for role, text in style.LEGEND.items() if role in roles]
         shown += [(f"legend_{i}", text, {**looks["operation"], "fillcolor": fill}) for i, (text, fill) in
                   enumerate(self.scale.legend())]  # fmt: skip
-        legend = new("cluster_legend", graph_attr={"style": "rounded", "color": "#d5d9e0", "margin": "8"})
+        legend = new("cluster_legend", graph_attr={"label": "", "style": "rounded", "color": "#d5d9e0", "margin": "8"})
         for key, text, look in shown:
             legend.node(key, text, **{**look, "fontsize": "10", "tooltip": text})
         for (first, _, _), (second, _, _) in pairwise(shown):
@@ -223,21 +232,19 @@ class _Scale:
 
 
 def _cluster(place: Place) -> dict[str, str]:
-    kind = "loop" if place.loop else "step" if place.step else "scope"
+    kind = "loop" if place.loop else place.in_pass or ("step" if place.step else "scope")
     label: Line = (labels.clean(place.name), "")
     if place.loop:
         label = (f"↻ repeat {place.loop.length:,} times{', last to first' if place.loop.reverse else ''}", "bold")
-    elif place.in_pass:
-        kind = "pass"
-        if place.name == "backward":
-            order = [p.name for p in place.around()].count("backward")
-            label = ("backward pass" if order == 1 else f"backward pass {order}", "bold")
-        elif place.name == "forward":
-            label = ("tangents", "bold")
+    elif place.name == "backward":
+        order = [around.name for around in place.around()].count("backward")
+        label = ("backward pass" if order == 1 else f"backward pass {order}", "bold")
+    elif place.name == "forward":
+        label = ("tangents", "bold")
     return {
         **style.CLUSTERS[kind], "style": "rounded,filled", "fillcolor": style.SHADES[place.in_pass][place.depth % 2],
         "label": _html([label]), "fontsize": "12", "labeljust": "l", "margin": "9",
-        "tooltip": labels.clean("/".join(place.path), 200),
+        "tooltip": f"scope {labels.clean('/'.join(place.path), 200)}",
     }  # fmt: skip
 
 
@@ -245,7 +252,7 @@ def _html(lines: Iterable[Line]) -> str:
     # an HTML-like label; nothing that is foreign reaches it unescaped
     parts = []
     for text, look in lines:
-        escaped = html.escape(text)
+        escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         if look == "bold":
             escaped = f"<B>{escaped}</B>"
         elif look == "small":  # between larger spaces, which keep it off the line above
@@ -256,6 +263,6 @@ def _html(lines: Iterable[Line]) -> str:
 
 
 FORWARD_PASS = {
-    **style.CLUSTERS["scope"], "style": "rounded,filled", "fillcolor": style.SHADES[False][0], "fontsize": "12",
+    **style.CLUSTERS["scope"], "style": "rounded,filled", "fillcolor": style.SHADES[""][0], "fontsize": "12",
     "label": _html([("forward pass", "bold")]), "labeljust": "l", "margin": "9", "tooltip": "forward pass",
 }  # fmt: skip

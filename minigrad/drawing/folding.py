@@ -132,7 +132,9 @@ class _Folding:
                 steps = contents.setdefault(box.fold, {})
                 while place.parent and place is not box.fold.place and place.parent is not box.fold.place:
                     place = place.parent
-                steps.setdefault(place, Counter()).update([] if box.port else [labels.kind(box.node)])
+                steps.setdefault(place, Counter())
+                if not box.port:
+                    steps[place][labels.kind(box.node)] += 1
         for made, steps in contents.items():
             _describe(made, list(steps.values()))
 

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from ..graph import Loop
 from ..nodes import CONSTANT, SYMBOL, Node, Primitive
 from ..primitives.structure import full, pick
 from ..primitives.text import literal, subscript
 
 __all__ = [
     "clean", "counts", "detail", "is_gradient", "is_number", "kind", "letters", "literals", "name", "operation",
-    "shape", "title", "tooltip", "value",
+    "result", "shape", "title", "tooltip", "value",
 ]  # fmt: skip
 
 # What students know operations by, where it is not the name.
@@ -53,7 +54,7 @@ def clean(text: str, most: int = 28) -> str:
 def shape(node: Node) -> str:
     """A shape as it is said: 3×4, or 5 for a vector; nothing for a scalar.
 
-    >>> from minigrad.graph import symbol
+    >>> from minigrad.nodes import symbol
     >>> shape(symbol("x", (3, 4)))
     '3×4'
     """
@@ -107,7 +108,8 @@ def operation(node: Node) -> str:
     if primitive == "cast":
         return f"to {params['dtype'].name}"
     if node.primitive is pick:
-        return _result(node)
+        loop, position = node.inputs[0].params["loop"], node.params["position"]
+        return f"{'last' if position < loop.carries else 'all'} {name(result(loop, position))}"
     if node.is_leaf or node.primitive is full:
         return value(node) or node.primitive.name
     sign = _sign(primitive)
@@ -139,12 +141,11 @@ INDICES = {"index": "index", "gather": "pattern", "place": "index", "scatter_add
 OPERANDS = ["", *"ijklmnopqrstuvwxyz", *(f"i{k}" for k in range(64))]
 
 
-def _result(node: Node) -> str:
-    # one result of a loop: `last h`, `all y`
-    loop, position = node.inputs[0].params["loop"], node.params["position"]
-    if position < loop.carries:
-        return f"last {name(loop.graph.inputs[position])}"
-    return f"all {name(loop.graph.outputs[position])}"
+def result(loop: Loop, position: int) -> Node:
+    """The node that names a result of a loop: a carry, also where the carry is stacked; else what is stacked."""
+    found = loop.graph.outputs[position]
+    carries = [i for i in range(loop.carries) if i == position or (loop.graph.outputs[i] is found and not found.name)]
+    return loop.graph.inputs[position if position in carries else carries[0]] if carries else found
 
 
 def detail(node: Node) -> str:

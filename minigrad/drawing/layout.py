@@ -7,10 +7,11 @@ unusual graph can bring the whole process down.
 from __future__ import annotations
 
 import importlib.util
-import os
+import re
 import shutil
 import subprocess
 import sys
+import warnings
 
 from ..errors import MinigradError, missing_extra
 
@@ -30,10 +31,10 @@ class LayoutError(MinigradError, RuntimeError):
     """The layout program failed, or took too long."""
 
 
-def lay_out(dot: str, form: str, boxes: int, timeout: float) -> bytes:
-    """DOT drawn as SVG, PNG or PDF. `boxes` is for the error's text.
+def lay_out(source: str, plainer: str, form: str, timeout: float) -> bytes:
+    """DOT drawn as SVG, PNG or PDF; where that fails or takes a third of the timeout, a plainer DOT of the same graph.
 
-    Raises MissingExtraError where there is no layout program, LayoutError where it fails or takes too long.
+    Raises MissingExtraError where there is no layout program, LayoutError where both fail.
     """
     program, option = shutil.which("dot"), OPTIONS.get(form, "")
     if program:
@@ -42,15 +43,29 @@ def lay_out(dot: str, form: str, boxes: int, timeout: float) -> bytes:
         command = [sys.executable, "-c", _BY_PYGRAPHVIZ, form, option]
     else:
         raise missing_extra("pygraphviz", "draw", f"drawing {form.upper()} without Graphviz's program `dot`")
-    environment = {**os.environ, "SOURCE_DATE_EPOCH": "0"}  # with one date, the same graph gives the same PDF
     try:
-        done = subprocess.run(command, input=dot.encode(), capture_output=True, timeout=timeout, env=environment)
+        return _run(command, source, timeout / 3)
+    except LayoutError as first:
+        drawn = _run(command, plainer, timeout * 2 / 3)
+        reason = str(first).splitlines()[0]
+        warnings.warn(f"{reason}; drawn in a plainer way, without shapes on arrows", stacklevel=4)
+        return drawn
+
+
+def _run(command: list[str], source: str, timeout: float) -> bytes:
+    try:
+        done = subprocess.run(command, input=source.encode(), capture_output=True, timeout=timeout)
     except subprocess.TimeoutExpired:
         raise LayoutError(
-            f"render: to lay out {boxes:,} boxes takes longer than {timeout:g} s\n"
+            f"render: the layout takes longer than {timeout:.3g} s\n"
             "  instead: a smaller max_nodes, fold='t=*', a longer timeout, or a path that ends in .dot (no layout)"
         ) from None
     if done.returncode != 0 or not done.stdout:
-        said = done.stderr.decode(errors="replace").strip()[-500:] or f"exit code {done.returncode}"
-        raise LayoutError(f"render: {os.path.basename(command[0])} could not lay out {boxes:,} boxes: {said}")
-    return done.stdout
+        said = done.stderr.decode(errors="replace").strip()[-500:]
+        raise LayoutError(f"render: the layout failed with exit code {done.returncode}\n  {said}")
+    # a PDF says when it was made: with one date for all, the same graph gives the same bytes
+    return re.sub(rb"(?<=/CreationDate \(D:)\d{14}[^)]*", _no_date, done.stdout)
+
+
+def _no_date(found: re.Match[bytes]) -> bytes:
+    return b"19700101000000" + re.sub(rb"\d", b"0", found[0][14:])

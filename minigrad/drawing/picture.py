@@ -147,7 +147,7 @@ class Picture:
         self._add(loop.graph.nodes, inner, f"{key}_", step, node.scope.split("/") if node.scope else [])
         ports = []
         for i, result in enumerate(loop.graph.outputs):
-            role, about = ("carry", loop.graph.inputs[i]) if i < loop.carries else ("slice", result)
+            role, about = "carry" if i < loop.carries else "slice", labels.result(loop, i)
             ports.append(self._port(Box(f"{key}o{i}", role, about, step, [inner[result]], "out")))
         self.back += [(ports[i], inner[loop.graph.inputs[i]]) for i in range(loop.carries)]
         return ports
@@ -274,7 +274,7 @@ def _mark_states(boxes: Sequence[Box]) -> None:
             if place.step:
                 of_step.setdefault(place, []).append(box)
         for source in box.inputs:
-            if source.place is not box.place and source.role == "operation":
+            if source.place is not box.place and source.role == "operation" and not source.place.in_pass:
                 _, a, b = parting(source.place, box.place)
                 if a.step and b.step and a.step[0] == b.step[0]:
                     states.setdefault(a, set()).add(source)

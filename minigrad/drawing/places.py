@@ -2,6 +2,8 @@
 
     place = place_of("backward/t=3/forget", root, [])      the innermost of three, made where they are not there yet
     parting(a, b)                                          where the ways from the root to two places part
+
+The places form a tree, whose root is the whole drawing.
 """
 
 from __future__ import annotations
@@ -20,9 +22,9 @@ MOST_NESTED = 12  # scopes that are nested deeper are drawn as one, named by all
 class Place:
     """A scope, or the step of a loop: what becomes a cluster.
 
-    `step` is ("t", 3) for a scope of a numbered family, `t=3`. `in_pass` says that it is in a backward pass or among
-    tangents; `backward` that its arrows run against the forward pass: in a backward pass, but not in the backward pass
-    of one. `fold` is the box that is drawn instead of it, if there is one.
+    `step` is ("t", 3) for a scope of a numbered family, `t=3`. `in_pass` names the pass that the place is in,
+    "backward" or "forward" (tangents), or is empty. `backward` says that its arrows run against the forward pass: in a
+    backward pass, but not in the backward pass of one. `fold` is the box that is drawn instead of it, if there is one.
     """
 
     __slots__ = ("backward", "children", "depth", "fold", "in_pass", "loop", "name", "parent", "step")
@@ -32,7 +34,7 @@ class Place:
         self.children: dict[object, Place] = {}  # by name; a loop by the key of its node
         self.depth: int = parent.depth + 1 if parent else 0
         self.backward: bool = (parent.backward if parent else False) ^ (name == "backward")
-        self.in_pass: bool = name in PASSES or (parent.in_pass if parent else False)
+        self.in_pass: str = name if name in PASSES else parent.in_pass if parent else ""
         numbered = None if loop else re.fullmatch(r"(.*)=(\d{1,18})", name)
         self.step = (numbered[1], int(numbered[2])) if numbered else None
         self.fold: object = None
@@ -71,7 +73,7 @@ def parting(a: Place, b: Place) -> tuple[Place, Place, Place]:
 
 def place_of(scope: str, base: Place, base_path: Sequence[str]) -> Place:
     """The place for a scope inside `base`, which itself stands for the scopes `base_path` (inside a loop)."""
-    names = _relative(scope.split("/"), list(base_path))
+    names = _relative(scope.split("/"), list(base_path), base.loop is not None)
     if len(names) > MOST_NESTED:
         names = [*names[: MOST_NESTED - 1], "/".join(names[MOST_NESTED - 1 :])]
     for name in names:
@@ -81,12 +83,12 @@ def place_of(scope: str, base: Place, base_path: Sequence[str]) -> Place:
     return base
 
 
-def _relative(names: list[str], base: list[str]) -> list[str]:
+def _relative(names: list[str], base: list[str], in_loop: bool) -> list[str]:
     for start in (base, base[1:] if base[:1] == ["backward"] else base):  # or: what a backward loop uses of the forward
         if names[: len(start)] == start:
             names = names[len(start) :]
             break
-    if names[:1] == ["t=*"] and base:
+    if in_loop and names[:1] == ["t=*"]:
         names = names[1:]
     # a tangent is made by a backward pass through a backward pass, and goes forward
     return names[1:] if names[:2] == ["backward", "forward"] else names

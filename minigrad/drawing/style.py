@@ -17,7 +17,7 @@ GREEN, RED = "#4a9a57", "#c8543c"
 
 GRAPH = {
     "fontname": FONT, "fontsize": "15", "fontcolor": INK, "bgcolor": "white", "pad": "0.25", "nodesep": "0.25",
-    "ranksep": "0.25", "newrank": "true",
+    "ranksep": "0.25",
 }  # fmt: skip
 NODE = {"fontname": FONT, "fontsize": "13", "fontcolor": INK, "color": LINE, "style": "filled", "penwidth": "1.1",
         "height": "0.32", "width": "0.4"}  # fmt: skip
@@ -46,12 +46,14 @@ LEGEND = {
 }  # fmt: skip
 
 CLUSTERS: dict[str, dict[str, str]] = {
-    "scope": {"color": "#c3c8d1", "fontcolor": SMALL},
-    "step": {"color": "#98a3b5", "fontcolor": INK},
+    "scope": {"color": "#c3c8d1", "fontcolor": SMALL, "penwidth": "1"},
+    "step": {"color": "#98a3b5", "fontcolor": INK, "penwidth": "1"},
     "loop": {"color": GREEN, "fontcolor": "#2f6b3a", "penwidth": "2.2"},
-    "pass": {"color": "#dca08f", "fontcolor": "#9c3a25"},
+    "backward": {"color": "#dca08f", "fontcolor": "#9c3a25", "penwidth": "1"},
+    "forward": {"color": "#b3a8dc", "fontcolor": "#53449a", "penwidth": "1"},
 }
-SHADES = {False: ("#f7f8fa", "#edf0f4"), True: ("#fef5f2", "#fae9e3")}  # of places outside and inside of a pass
+# Of places outside of a pass, in a backward pass, among tangents; nested ones alternate.
+SHADES = {"": ("#f7f8fa", "#edf0f4"), "backward": ("#fef5f2", "#fae9e3"), "forward": ("#f8f6fe", "#efebfb")}
 
 ARROWS: dict[str, dict[str, str]] = {
     "data": {},
