@@ -43,9 +43,9 @@ def _tangent(y: Node, tangents: dict[Node, Any]) -> Node | None:
     u = Node(SYMBOL, (), {}, y.shape, y.dtype, name="u")
     seeds = []
     for i, x in enumerate(y.inputs):
-        rule = y.primitive.rule(i) if x in tangents else None
-        if rule is not None:
-            seeds.append((fit(rule(u, y, *y.inputs, **y.params), x), tangents[x]))
+        share = y.primitive.share(i, u, y) if x in tangents else None
+        if share is not None:
+            seeds.append((fit(share, x), tangents[x]))
     if not seeds:
         return None
     return accumulate(seeds, [u], absorbing=False)[0]

@@ -48,7 +48,7 @@ class Primitive:
     - `infer(*inputs, **params) -> (shape, dtype)` is the shape rule; it raises where the inputs do not fit.
     - `rules` has one entry an input, in argument order: `rule(ct, y, *inputs, **params)` gives that input's share of
       the cotangent, or None where there is no derivative. An operation of any number of inputs has a function
-      `rules(i)` instead.
+      `rules(i)` instead, which gives `rule(ct, y, **params)`: the inputs are `y.inputs`.
     - `elementwise`, `selects`, `bounded`: what the reverse pass must know where a zero cotangent has to absorb an
       infinite slope. `view` says that the result may share memory with its first operand.
     """
@@ -98,6 +98,14 @@ class Primitive:
         if callable(self.rules):
             return self.rules(position)
         return self.rules[position] if self.rules else None
+
+    def share(self, position: int, ct: Node, y: Node) -> Node | None:
+        """What the input at `position` gets of the cotangent of `y`, in whatever shape; None where there is nothing."""
+        rule = self.rule(position)
+        if rule is None:
+            return None
+        share: Node = rule(ct, y, **y.params) if callable(self.rules) else rule(ct, y, *y.inputs, **y.params)
+        return share
 
     @property
     def is_operator(self) -> bool:

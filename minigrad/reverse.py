@@ -246,10 +246,9 @@ def _loops_around(targets: Sequence[Node | Edge], outputs: Sequence[Node]) -> di
 def _share(i: int, ct: Node, y: Node, absorbing: bool) -> Node | None:
     # what input i of y gets of y's cotangent, in the input's own shape and dtype
     primitive, x = y.primitive, y.inputs[i]
-    rule = primitive.rule(i)
-    if rule is None or x.dtype.kind != "f":
+    share = primitive.share(i, ct, y) if x.dtype.kind == "f" else None
+    if share is None:
         return None
-    share = rule(ct, y, *y.inputs, **y.params)
     if absorbing and primitive.elementwise and not primitive.bounded and not primitive.selects:
         share = absorb(share, ct)
     return fit(share, x)

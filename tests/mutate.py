@@ -126,8 +126,8 @@ def _is_flat(primitive: Primitive, i: int) -> bool:
     case = next(case for case in SAMPLES[primitive.name] if i in case.smooth)
     operands = [mg.constant(x) for x in case.draw()]
     y = primitive(*operands, **case.params)
-    rule = primitive.rule(i)
-    return rule is not None and rule(y, y, *operands, **y.params).primitive is full
+    share = primitive.share(i, y, y)
+    return share is not None and share.primitive is full
 
 
 def _changes(rule: Callable[..., Any], flat: bool) -> dict[str, Any]:

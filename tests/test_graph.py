@@ -350,6 +350,19 @@ def test_a_chain_of_100_000_nodes() -> None:
     assert sum(times.values()) < 60, times
 
 
+def test_a_stack_of_many_items_costs_what_they_cost() -> None:
+    def seconds(items: int) -> float:
+        start = time.perf_counter()
+        f = lambda x: mg.sum(mg.stack([mg.sin(x * float(i)) for i in range(items)]) ** 2)  # noqa: E731
+        mg.trace(mg.grad(f), np.ones(2))
+        mg.trace(lambda x: mg.jvp(f, (x,), (x,))[1], np.ones(2))
+        return time.perf_counter() - start
+
+    seconds(10)
+    small, large = seconds(500), seconds(10_000)
+    assert large < 60 * small, f"{small:.3f} s for 500, {large:.3f} s for 10,000: twenty times as many"
+
+
 def test_compiling_a_chain() -> None:
     def f(x: Any) -> Any:
         for i in range(20_000):

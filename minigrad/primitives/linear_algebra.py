@@ -103,10 +103,10 @@ def _infer_einsum(*xs: Node, subscripts: str) -> tuple[Shape, Any]:
 def _einsum_rule(i: int) -> Callable[..., Node]:
     # ij,jk->ik: the share of ij is ik,jk->ij. A label of length 1 here was stretched, so its cotangent is summed; one
     # that no other term has was summed over, so all its entries get the same.
-    def rule(ct: Node, y: Node, *xs: Node, subscripts: str) -> Node:
+    def rule(ct: Node, y: Node, *, subscripts: str) -> Node:
         terms, result = subscripts.split("->")
-        mine, x = terms.split(",")[i], xs[i]
-        others = [(xs[j], term) for j, term in enumerate(terms.split(",")) if j != i]
+        mine, x = terms.split(",")[i], y.inputs[i]
+        others = [(y.inputs[j], term) for j, term in enumerate(terms.split(",")) if j != i]
         known = set(result).union(*[term for _, term in others])
         reached = [k for k, label in enumerate(mine) if label in known and x.shape[k] != 1]
         given = ",".join([result, *[term for _, term in others]])

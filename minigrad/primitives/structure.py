@@ -178,8 +178,8 @@ def _gathered_shape(shape: tuple[int, ...], indices: Sequence[Node], pattern: tu
 gather = Primitive(
     "gather", lambda operands, params: f"{operands[0]}[{subscript(params['pattern'], operands)}]",
     lambda x, *indices, pattern: (_gathered_shape(x.shape, indices, pattern), x.dtype),
-    lambda i: None if i else lambda ct, y, x, *indices, pattern:
-        scatter_add(ct, *indices, shape=x.shape, pattern=pattern),
+    lambda i: None if i else lambda ct, y, *, pattern:
+        scatter_add(ct, *y.inputs[1:], shape=y.inputs[0].shape, pattern=pattern),
     view=True,  # by NumPy's integers: those are basic indices
 )  # fmt: skip
 
@@ -187,7 +187,7 @@ scatter_add = Primitive(
     "scatter_add", lambda operands, params:
         f"scatter_add({operands[0]}, {literal(params['shape'])}, np.s_[{subscript(params['pattern'], operands)}])",
     lambda x, *indices, shape, pattern: (shape, x.dtype),
-    lambda i: None if i else lambda ct, y, x, *indices, shape, pattern: gather(ct, *indices, pattern=pattern),
+    lambda i: None if i else lambda ct, y, *, shape, pattern: gather(ct, *y.inputs[1:], pattern=pattern),
 )  # fmt: skip
 
 
@@ -205,9 +205,9 @@ def joined_shape(operation: str, xs: Sequence[Node], axis: int) -> tuple[int, ..
 
 
 def _part(i: int) -> Callable[..., Node]:
-    def rule(ct: Node, y: Node, *xs: Node, axis: int) -> Node:
-        start = int(np.sum([x.shape[axis] for x in xs[:i]], dtype=np.int64))
-        return index(ct, index=(*[ALL] * axis, Cut(start, start + xs[i].shape[axis], None)))
+    def rule(ct: Node, y: Node, *, axis: int) -> Node:
+        start = int(np.sum([x.shape[axis] for x in y.inputs[:i]], dtype=np.int64))
+        return index(ct, index=(*[ALL] * axis, Cut(start, start + y.inputs[i].shape[axis], None)))
 
     return rule
 
@@ -230,8 +230,18 @@ def _infer_stack(*xs: Node, axis: int) -> tuple[tuple[int, ...], Any]:
 
 stack = Primitive(
     "stack", "np.stack([{all}], axis={axis})", _infer_stack,
-    lambda i: lambda ct, y, *xs, axis: index(ct, index=(*[ALL] * axis, i)),
+    lambda i: lambda ct, y, *, axis: index(ct, index=(*[ALL] * axis, i)),
 )  # fmt: skip
+
+
+def _joined_tangents(y: Node, tangents: Sequence[Node | None]) -> Node | None:
+    # what transposing twice would give, without an array of zeros for each operand
+    if all(t is None for t in tangents):
+        return None
+    return y.primitive(*[zeros_like(x) if t is None else t for x, t in zip(y.inputs, tangents, strict=True)], **y.params)
+
+
+join.jvp = stack.jvp = _joined_tangents
 
 
 # ------------------------------------------------------------------------------------------- select and pass on
