@@ -67,7 +67,8 @@ _COMPARISONS: dict[str, Callable[..., Any]] = {
 
 def _array(self: Node, dtype: Any = None, copy: bool | None = None) -> Any:
     if copy is False:
-        raise ArgumentError(explain("np.asarray", "a node's value is always handed out as a copy; leave copy=False out"))
+        problem = "a node's value is always handed out as a copy"
+        raise ArgumentError(explain("np.asarray", problem, instead="leave copy=False out"))
     return np.array(value_of(self), dtype=dtype)
 
 

@@ -57,7 +57,8 @@ class _Call:
         """The structure of one positional argument, and which of the leaves are its own."""
         arguments = self.in_structure.children[0].children
         if not -len(arguments) <= position < len(arguments):
-            raise ArgumentError(explain(self.operation, f"argnums is {position}, the call has {len(arguments)} arguments"))
+            problem = f"argnums is {position}, the call has {len(arguments)} arguments"
+            raise ArgumentError(explain(self.operation, problem))
         position %= len(arguments)
         start = sum(child.size for child in arguments[:position])
         return arguments[position], list(range(start, start + arguments[position].size))

@@ -238,7 +238,8 @@ def _joined_tangents(y: Node, tangents: Sequence[Node | None]) -> Node | None:
     # what transposing twice would give, without an array of zeros for each operand
     if all(t is None for t in tangents):
         return None
-    return y.primitive(*[zeros_like(x) if t is None else t for x, t in zip(y.inputs, tangents, strict=True)], **y.params)
+    whole = [zeros_like(x) if t is None else t for x, t in zip(y.inputs, tangents, strict=True)]
+    return y.primitive(*whole, **y.params)
 
 
 join.jvp = stack.jvp = _joined_tangents
