@@ -64,7 +64,9 @@ def call_on_symbols(
 @overload
 def trace(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph: ...
 @overload
-def trace(fn: Node | np.ndarray[Any, Any] | list[Any], offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node: ...
+def trace(
+    fn: Node | np.ndarray[Any, Any] | list[Any], offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None
+) -> Node: ...
 def trace(fn: Any, *args: Any, **kwargs: Any) -> Any:
     """Run a function on symbols like `args`, and return its Graph.
 
@@ -80,7 +82,7 @@ def trace(fn: Any, *args: Any, **kwargs: Any) -> Any:
     v3           = tanh(v2)                                 float64[2]
     return v3
 
-    Of an array, `trace(a, offset=0, axis1=0, axis2=1)` is NumPy's: the sum along the diagonal.
+    Of an array, `trace(a, offset=0, axis1=0, axis2=1, dtype=None)` is NumPy's: the sum along the diagonal.
     """
     if not callable(fn):
         return products.trace(fn, *args, **kwargs)

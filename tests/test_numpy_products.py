@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -204,28 +205,30 @@ def _lengths(terms: list[str], arrays: list[Any]) -> list[list[int]]:
 
 # ------------------------------------------------------------------------------------------------------ diagonals
 
+DTYPES = st.sampled_from([{}, {"dtype": "float32"}, {"dtype": "int64"}])
+
 
 @call("diagonal")
-def _(draw: Any, numbers: Any, name: str = "diagonal") -> Call:
+def _(draw: Any, numbers: Any, name: str = "diagonal", more: Any = MappingProxyType({})) -> Call:
     x, offset = numbers(draw(shapes(2))), draw(st.integers(-4, 4))
     i, j = (axis - x.ndim * draw(st.integers(0, 1)) for axis in draw(st.permutations(range(x.ndim)))[:2])
-    return Call(lambda m, x: getattr(m, name)(x, offset, i, j), [x])
+    return Call(lambda m, x: getattr(m, name)(x, offset, i, j, **more), [x])
 
 
 @call("trace")
 def _(draw: Any, numbers: Any) -> Call:
-    return CALLS["diagonal"](draw, numbers, "trace")
+    return CALLS["diagonal"](draw, numbers, "trace", draw(DTYPES))
 
 
 @call("linalg.diagonal")
-def _(draw: Any, numbers: Any, name: str = "diagonal") -> Call:
+def _(draw: Any, numbers: Any, name: str = "diagonal", more: Any = MappingProxyType({})) -> Call:
     x, offset = numbers(draw(shapes(2))), draw(st.integers(-4, 4))
-    return Call(lambda m, x: getattr(m.linalg, name)(x, offset=offset), [x])
+    return Call(lambda m, x: getattr(m.linalg, name)(x, offset=offset, **more), [x])
 
 
 @call("linalg.trace")
 def _(draw: Any, numbers: Any) -> Call:
-    return CALLS["linalg.diagonal"](draw, numbers, "trace")
+    return CALLS["linalg.diagonal"](draw, numbers, "trace", draw(DTYPES))
 
 
 @call("diag")
@@ -383,4 +386,4 @@ def test_what_is_not_supported_is_refused() -> None:
     with pytest.raises(TypeError, match="unexpected keyword"):
         mg.einsum("i", VECTOR, order="F")
     with pytest.raises(TypeError, match="unexpected keyword"):
-        mg.trace(X, dtype="float32")
+        mg.linalg.trace(X, out=None)

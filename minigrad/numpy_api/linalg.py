@@ -424,11 +424,11 @@ def diagonal(x: Any, /, *, offset: int = 0) -> Node:
     return products.diagonal(x, offset, -2, -1)
 
 
-def trace(x: Any, /, *, offset: int = 0) -> Node:
+def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Node:
     """The sums of the diagonals of matrices, which are the last two axes.
 
     >>> import minigrad as mg
     >>> mg.linalg.trace([[[1, 2], [3, 4]]]).tolist()
     [5]
     """
-    return products.trace(x, offset, -2, -1)
+    return products.trace(x, offset, -2, -1, dtype)

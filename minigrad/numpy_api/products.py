@@ -21,6 +21,7 @@ from ..primitives import elementwise, linear_algebra, structure
 from ..primitives.shape_rules import broadcast_shapes, normalize_axes, normalize_axis
 from ..primitives.structure import ALL, strong
 from ..primitives.text import Cut
+from .arguments import in_dtype
 from .manipulation import moveaxis, ravel, stack, with_axes
 
 __all__ = [
@@ -393,15 +394,15 @@ def diagflat(v: Any, k: int = 0) -> Node:
     return diag(ravel(v), k)
 
 
-def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
-    """The sum of a diagonal.
+def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Node:
+    """The sum of a diagonal. Integers add up in 64 bits.
 
     >>> import minigrad as mg
     >>> mg.trace([[1, 2], [3, 4]]).item()
     5
     """
-    line = _diagonal("trace", a, offset, axis1, axis2)
-    return structure.sum(line, axis=(len(line.shape) - 1,), keepdims=False)
+    line = in_dtype(_diagonal("trace", a, offset, axis1, axis2), dtype, "trace")
+    return in_dtype(structure.sum(line, axis=(len(line.shape) - 1,), keepdims=False), dtype, "trace")
 
 
 def tril(m: Any, k: int = 0) -> Node:
