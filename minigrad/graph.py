@@ -204,6 +204,11 @@ class Loop:
     def __init__(self, graph: Graph, carries: int, slices: int, length: int, reverse: bool) -> None:
         self.graph, self.carries, self.slices, self.length, self.reverse = graph, carries, slices, length, reverse
 
+    @property
+    def selects(self) -> bool:
+        """Whether a step selects anywhere (see `Primitive`), in a loop inside it perhaps."""
+        return any(node.params["loop"].selects if node.shape is None else node.primitive.selects for node in self.graph.nodes)
+
     def result_types(self) -> list[tuple[Shape, np.dtype[Any]]]:
         """Shape and dtype of each result: the last carry, then the stacks."""
         last = [(node.shape, node.dtype) for node in self.graph.outputs[: self.carries]]

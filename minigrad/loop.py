@@ -169,7 +169,7 @@ def _joint_vjp(
     n, m = loop.carries, loop.slices
     inputs, outputs = loop.graph.inputs, loop.graph.outputs
     xs, closures = node.inputs[n : n + m], node.inputs[n + m :]
-    selected = selected or any(inner.primitive.selects for inner in loop.graph.nodes)
+    selected = selected or loop.selects
 
     mark = symbol("mark").serial
     ct_of = {i: symbol(f"d_{_called(loop, i)}", out.shape, out.dtype) for i, out in enumerate(outputs)

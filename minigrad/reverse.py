@@ -225,7 +225,8 @@ class _Walk:
         if x in self.carriers:
             _remember(share, x)
             self.add(x, share)
-            if node in self.past_selection or node.primitive.selects:
+            selects = node.params["loop"].selects if node.shape is None else node.primitive.selects
+            if selects or node in self.past_selection:
                 self.past_selection.add(x)
 
 

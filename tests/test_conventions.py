@@ -156,6 +156,11 @@ def test_norms_at_0_are_never_nan(derivative: Derivative) -> None:
     assert equal(derivative(mg.var, np.full(4, 2.5)), np.zeros(4))
 
 
+def closed_over(s: Any) -> Any:
+    """A loop that uses s in a branch which it never takes."""
+    return mg.scan(lambda c, _: (mg.where(c > 5, c * s, 0.0), None), np.zeros(1), length=2)[0]
+
+
 WHERE: dict[str, Callable[[Any], Any]] = {
     "sqrt": lambda x: mg.where(x > 0, mg.sqrt(x), 0.0),
     "x log x": lambda x: mg.where(x > 0, x * mg.log(x), 0.0),
@@ -172,6 +177,10 @@ WHERE: dict[str, Callable[[Any], Any]] = {
     "clip": lambda x: mg.clip(mg.log(x), -1.0, 1.0) * 1.0,
     "relu": lambda x: mg.relu(mg.log(x)),
     "scan": lambda x: mg.scan(lambda c, _: (mg.where(c > 0, mg.sqrt(c), 0.0), None), x, length=3)[0],
+    "before a scan": lambda x: mg.scan(lambda c, _: (mg.where(c > 5, c, 0.0), None), mg.sqrt(x), length=2)[0],
+    "closed over": lambda x: mg.scan(lambda c, s: (mg.where(c > 5, c * s, 0.0), None), 0.0 * x, mg.stack([mg.sqrt(x)] * 2))[0],
+    "closure": lambda x: closed_over(mg.sqrt(x)),
+    "scan in a scan": lambda x: mg.scan(lambda c, _: (mg.scan(lambda k, _: (mg.where(k > 5, k, 0.0), None), mg.sqrt(c), length=1)[0], None), x, length=2)[0],
     "around a scan": lambda x: mg.where(x > 0, mg.scan(lambda c, _: (mg.sqrt(c), None), x, length=3)[0], 0.0),
 }
 
