@@ -207,7 +207,8 @@ class Loop:
     @property
     def selects(self) -> bool:
         """Whether a step selects anywhere (see `Primitive`), in a loop inside it perhaps."""
-        return any(node.params["loop"].selects if node.shape is None else node.primitive.selects for node in self.graph.nodes)
+        inside = (node.params["loop"] if node.shape is None else node.primitive for node in self.graph.nodes)
+        return any(part.selects for part in inside)
 
     def result_types(self) -> list[tuple[Shape, np.dtype[Any]]]:
         """Shape and dtype of each result: the last carry, then the stacks."""
