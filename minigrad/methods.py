@@ -53,7 +53,7 @@ def _divmod(a: Any, b: Any) -> tuple[Node, Node]:
 
 _BINARY: dict[str, Callable[..., Any]] = {
     "add": elementwise.add, "sub": elementwise.subtract, "mul": elementwise.multiply, "truediv": elementwise.divide,
-    "floordiv": elementwise.floor_divide, "mod": elementwise.remainder, "divmod": _divmod, "pow": elementwise.power,
+    "floordiv": elementwise.floor_divide, "mod": elementwise.remainder, "divmod": _divmod, "pow": numpy_api.power,
     "matmul": linear_algebra.matmul, "and": elementwise.bitwise_and, "or": elementwise.bitwise_or,
     "xor": elementwise.bitwise_xor, "lshift": elementwise.left_shift, "rshift": elementwise.right_shift,
 }  # fmt: skip

@@ -40,12 +40,20 @@ def test_a_slice_may_be_bounded_by_any_node_that_has_a_value() -> None:
         x[mg.constant(1.0) * 2 :]
 
 
-@pytest.mark.parametrize("exponent", [0, 1, 2, 3, 0.0, 0.5, 1.0, 2.0, True])
+@pytest.mark.parametrize("exponent", [0, 1, 2, 3, 0.0, 0.5, 1.0, 2.0, True, np.int8(2)])
 @pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int64", "float16", "float32", "float64"])
-def test_a_power_has_the_dtype_that_it_says(dtype: str, exponent: Any) -> None:
-    x = np.ones(2, dtype)
-    node = mg.constant(x) ** exponent
-    assert node.dtype == np.asarray(node).dtype == mg.compile(lambda a: a**exponent)(x).dtype == (x**exponent).dtype
+@pytest.mark.parametrize("shape", [(), (2,)])
+def test_a_power_has_the_dtype_that_it_says(shape: tuple[int, ...], dtype: str, exponent: Any) -> None:
+    def power(a: Any) -> Any:
+        return +(a.astype(dtype) ** exponent), mg.all(
+            a > 0
+        ) ** exponent  # the second is one boolean, not an array of one
+
+    x = np.ones(shape)
+    for node, result in zip(power(mg.constant(x)), mg.compile(power)(x), strict=True):
+        assert node.dtype == np.asarray(node).dtype == result.dtype
+    assert node.dtype == np.power(np.ones(shape, bool), exponent).dtype
+    assert mg.power(np.ones(shape, dtype), exponent).dtype == np.power(np.ones(shape, dtype), exponent).dtype
 
 
 BEYOND = {"uint8": (-1, 300), "int8": (-129, 128), "uint64": (-1, 2**64)}

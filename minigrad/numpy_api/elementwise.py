@@ -52,6 +52,13 @@ def _of_one(primitive: Primitive, meaning: str, arguments: str, result: str) -> 
     return _documented(function, primitive.name, meaning, arguments, result)  # type: ignore[no-any-return]
 
 
+def _power(x1: Any, x2: Any, /) -> Node:
+    base, exponent = (x if type(x) is Node else operand(x, "power") for x in (x1, x2))
+    if base.dtype.kind == "b" and exponent.dtype.kind == "i":
+        exponent = strong(exponent)  # as np.power has it; by ** 2, an array of booleans is int8, one boolean int64
+    return table.power(base, exponent)
+
+
 def _of_two(primitive: Primitive, meaning: str, arguments: str, result: str) -> Callable[[Any, Any], Node]:
     # a ufunc of two operands
     def function(x1: Any, x2: Any, /) -> Node:
@@ -72,7 +79,7 @@ divide       = _of_two(table.divide,       "The quotient x1 / x2, a float.",    
 floor_divide = _of_two(table.floor_divide, "The largest integer up to x1 / x2.",       "[7, -7], 2", "[3, -4]")
 remainder    = _of_two(table.remainder,    "What is left of x1, with the sign of x2.", "[7, -7], 2", "[1, 1]")
 fmod         = _of_two(table.fmod,         "What is left of x1, with its own sign.",   "[7, -7], 2", "[1, -1]")
-power        = _of_two(table.power,        "x1 to the power of x2.",                   "[2, 3], 2",  "[4, 9]")
+power        = _documented(_power, "power", "x1 to the power of x2.",                   "[2, 3], 2",  "[4, 9]")
 negative     = _of_one(table.negative,     "The opposite, -x.",                        "[1, -2]",    "[-1, 2]")
 positive     = _of_one(table.positive,     "x itself.",                                "[1, -2]",    "[1, -2]")
 absolute     = _of_one(table.absolute,     "The magnitude |x|.",                       "[1, -2]",    "[1, 2]")

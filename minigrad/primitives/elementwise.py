@@ -54,17 +54,6 @@ power = elementwise(
     _power_by_base,
     lambda ct, y, x, p: ct * y * log(where((x == 0) & (p > 0), 1, x)),
 )  # fmt: skip
-_infer_by_kind = power.infer
-
-
-def _infer_power(x: Node, p: Node) -> tuple[tuple[int, ...], Any]:
-    # NumPy takes ** 2 for a square, and the square of a boolean for an int8
-    shape, dtype = _infer_by_kind(x, p)
-    squared = x.dtype.kind == "b" and p.weak and p.primitive is CONSTANT and p.cached == 2
-    return shape, np.dtype(np.int8) if squared and type(p.cached) is int else dtype
-
-
-power.infer = _infer_power
 
 # -------------------------------------------------------------------------------------------- of one variable
 
