@@ -181,7 +181,10 @@ def _free_symbol(symbol: Node, outputs: Sequence[Node]) -> FreeSymbolError:
     asked = outputs[0].label if outputs else "a node"
     made = f", made at {symbol.origin}" if symbol.origin else ""
     problem = f"no value: it depends on the symbol {symbol.name!r} (shape {symbol.shape}, {symbol.dtype}{made})"
-    instead = f"mg.evaluate(node, {{{symbol.name}: array}}), or mg.compile a function of it"
+    instead = (
+        f"mg.evaluate(node, {{{symbol.name}: array}}) for its value; mg.stack([...]) for an array made of nodes "
+        "(np.array([node]) and array[i] = node cannot record them)"
+    )
     return FreeSymbolError(explain(asked, problem, instead=instead))
 
 

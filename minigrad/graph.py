@@ -147,7 +147,8 @@ class Graph(GraphMethods):
                     yield inner
 
     def find(self, pattern: str) -> list[Node]:
-        """The nodes whose scope, or scope and name, match a pattern; those inside loops too.
+        """The nodes whose scope, or scope and name, match a pattern; those inside loops too, where one node stands for
+        all steps, under the scope `t=*`.
 
         Parts are separated by `/`; `*`, `?` and `[...]` match within a part, `**` matches any number of parts.
         A node's name is the one the user gave, else that of its operation.

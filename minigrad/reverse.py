@@ -318,9 +318,12 @@ def _what_instead(target: Node | Edge, y: Node) -> str:
         return "y uses the items of this stack singly; ask for those: [hs[i] for i in range(len(hs))]"
     source = target.inputs[0] if target.primitive is structure.index else None
     if source is not None and source.primitive is pick and source in set(depending_on([source], [y])):
+        inner = source.inputs[0].params["loop"].graph.outputs[source.params["position"]]
+        path = "/".join([*filter(None, [inner.scope]), inner.name or inner.primitive.name])
         return (
-            "this slice of a loop's results is a node of its own that y does not use; ask for the gradient of the "
-            "results as a whole and take its slice, or write the loop with rnn.unroll, where each step is a node"
+            "this slice of a loop's results is a node of its own that y does not use. What reaches a step, through the "
+            "recurrence too, is the gradient at the node inside the loop, stacked over the steps: "
+            f'mg.gradients(y, mg.Graph([], [y]).find("{path}")); or write the loop with rnn.unroll, where each step is a node'
         )
     if not target.is_leaf:
         return "ask for the node that y was made from: making an expression again makes another node"

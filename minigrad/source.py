@@ -13,12 +13,12 @@ cotangent it is. Names are cleaned, so none can inject code, clash with another,
 from __future__ import annotations
 
 import builtins
+import contextlib
 import inspect
 import io
 import keyword
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -76,14 +76,14 @@ def execute(text: str) -> dict[str, Any]:
 
 
 def _write(path: str, data: bytes) -> None:
-    folder = os.path.dirname(os.path.abspath(path))
-    handle, temporary = tempfile.mkstemp(dir=folder)
+    temporary = f"{path}.{os.getpid()}.part"  # beside it, so that the renaming is one step
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(data)
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
         raise
 
 

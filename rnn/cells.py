@@ -56,6 +56,7 @@ class Affine:
 
     def __call__(self, x: Array, h: Array) -> Array:
         """x (batch, input), h (batch, hidden) -> (batch, hidden)."""
+        _check_shapes(x, h, self.w_x.shape[0])
         return plus(mg.matmul(x, self.w_x) + mg.matmul(h, self.w_h), self.b)
 
     @staticmethod
@@ -75,6 +76,17 @@ class Affine:
             b=np.full(hidden_size, b, dtype) if bias else None,
             b_h=np.full(hidden_size, b_h, dtype) if bias and b_h is not None else None,
         )
+
+
+def _check_shapes(x: Array, h: Array, input_size: int) -> None:
+    if np.ndim(x) == 0 or x.shape[-1] != input_size:
+        problem = f"the cell takes {input_size} features (its input_size), x has shape {np.shape(x)}"
+        is_float = np.ndim(x) == 0 or x.dtype.kind == "f"
+        instead = "xs of shape (T, batch, input_size)" if is_float else f"mg.one_hot(ids, {input_size}), or an embedding"
+        raise mg.errors.ShapeError(mg.errors.explain("cell", problem, [x], instead))
+    if x.shape[:-1] != h.shape[:-1]:
+        problem = f"x has shape {x.shape} and the state {h.shape}: all axes but the last must be the same"
+        raise mg.errors.ShapeError(mg.errors.explain("cell", problem, [x, h], "x (batch, input), state (batch, hidden)"))
 
 
 def plus(a: Array, bias: Array) -> Array:
