@@ -219,11 +219,11 @@ class _Walk:
         """Give input i of the node its share."""
         if share is None:
             return
+        _remember(share, x)
         edge = Edge(x, node, i)
         if edge in self.targets:
             self.found[edge] = share
         if x in self.carriers:
-            _remember(share, x)
             self.add(x, share)
             selects = node.params["loop"].selects if node.shape is None else node.primitive.selects
             if selects or node in self.past_selection:
@@ -323,7 +323,8 @@ def _what_instead(target: Node | Edge, y: Node) -> str:
         return (
             "this slice of a loop's results is a node of its own that y does not use. What reaches a step, through the "
             "recurrence too, is the gradient at the node inside the loop, stacked over the steps: "
-            f'mg.gradients(y, mg.Graph([], [y]).find("{path}")); or write the loop with rnn.unroll, where each step is a node'
+            f'mg.gradients(y, mg.Graph([], [y]).find("{path}")); '
+            "or write the loop with rnn.unroll, where each step is a node"
         )
     if not target.is_leaf:
         return "ask for the node that y was made from: making an expression again makes another node"

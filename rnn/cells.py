@@ -82,11 +82,13 @@ def _check_shapes(x: Array, h: Array, input_size: int) -> None:
     if np.ndim(x) == 0 or x.shape[-1] != input_size:
         problem = f"the cell takes {input_size} features (its input_size), x has shape {np.shape(x)}"
         is_float = np.ndim(x) == 0 or x.dtype.kind == "f"
-        instead = "xs of shape (T, batch, input_size)" if is_float else f"mg.one_hot(ids, {input_size}), or an embedding"
+        one_hot = f"mg.one_hot(ids, {input_size}), or an embedding"
+        instead = "xs of shape (T, batch, input_size)" if is_float else one_hot
         raise mg.errors.ShapeError(mg.errors.explain("cell", problem, [x], instead))
     if x.shape[:-1] != h.shape[:-1]:
         problem = f"x has shape {x.shape} and the state {h.shape}: all axes but the last must be the same"
-        raise mg.errors.ShapeError(mg.errors.explain("cell", problem, [x, h], "x (batch, input), state (batch, hidden)"))
+        instead = "x (batch, input), state (batch, hidden)"
+        raise mg.errors.ShapeError(mg.errors.explain("cell", problem, [x, h], instead))
 
 
 def plus(a: Array, bias: Array) -> Array:
