@@ -120,3 +120,54 @@ equivalent(
     "linear_algebra.py: _right_vectors_rule: vt  ->  ct  (number 3)",
     "linear_algebra.py: _right_vectors_rule: vt.shape[-1] > vt.shape[-2]  ->  vt.shape[-1] >= vt.shape[-2]",
 )
+
+# ------------------------------------------------------------------------------------ the reverse and forward passes
+
+equivalent(
+    "more is computed, and falls away: nobody asks for it",
+    "loop.py: _joint_vjp: _is_float(x) and (i < n or wanted[i])  ->  _is_float(x) or (i < n or wanted[i])",
+    "loop.py: _joint_vjp: i < n  ->  i <= n  (number 5)",
+    "loop.py: _joint_vjp: n + m  ->  n  (number 5)",
+    "loop.py: _joint_vjp: result if wanted[i] else None  ->  result",
+    "reverse.py: _Walk.pass_on: x  ->  node  (number 4)",
+)
+equivalent(
+    "what it leaves out is left out by another condition too",
+    "forward.py: push: node in tangents or (node.dtype is not None and node.dtype.kind != 'f')  ->  "
+    "node in tangents and (node.dtype is not None and node.dtype.kind != 'f')",
+    "loop.py: _joint_vjp: n + m  ->  n  (number 2)",
+    "reverse.py: _Walk.visit_loop: all((ct is None for ct in cts)) or node.primitive.joint_vjp is None  ->  "
+    "all((ct is None for ct in cts)) and node.primitive.joint_vjp is None",
+    "reverse.py: _share: primitive.share(i, ct, y) if x.dtype.kind == 'f' else None  ->  primitive.share(i, ct, y)",
+)
+equivalent(
+    "the mark is a node that nobody uses",
+    "loop.py: _frontier: node.serial <= mark  ->  node.serial < mark",
+    "loop.py: _frontier: x.serial <= mark  ->  x.serial < mark",
+)
+equivalent(
+    "the same items in the same order; or any of several equal ones; or a dictionary that is the caller's own",
+    "forward.py: push: dict(seeds)  ->  seeds",
+    "loop.py: _frontier: list(dict.fromkeys([*used, *[node for node in outputs if node.serial <= mark]]))  ->  "
+    "dict.fromkeys([*used, *[node for node in outputs if node.serial <= mark]])",
+    "loop.py: _stacked: reversed(list(enumerate(loop.graph.outputs[loop.carries:])))  ->  "
+    "list(enumerate(loop.graph.outputs[loop.carries:]))",
+)
+equivalent(
+    "edges are equal by their consumer and position",
+    "reverse.py: _Walk.pass_on: x  ->  i  (number 4)",
+    "reverse.py: _Walk.pass_on: x  ->  node  (number 3)",
+    "reverse.py: _Walk.pass_on: x  ->  self  (number 4)",
+    "reverse.py: _Walk.pass_on: x  ->  share  (number 4)",
+)
+equivalent(
+    "in forward mode no slope stands behind a selection, so there is nothing to absorb",
+    "forward.py: _tangent: False  ->  True",
+    "reverse.py: accumulate: absorbing  ->  seeds",
+    "reverse.py: accumulate: absorbing  ->  targets",
+)
+equivalent(
+    "a sum is reshaped to the operand's shape, whether its axes were kept or not",
+    "reverse.py: fit: False  ->  True",
+    "reverse.py: fit: share if share.shape == x.shape else reshape(share, shape=x.shape)  ->  reshape(share, shape=x.shape)",
+)

@@ -2,6 +2,7 @@
 
     python -m tests.mutate                 all primitives; exit status 1 if a changed rule passes all checks
     python -m tests.mutate tanh matmul     some of them
+    python -m tests.mutate scan            the rules of the loop, and the reverse and forward passes themselves
 
 Two kinds of changes. In the table: the share of one operand is negated, doubled, zero, missing, or another operand's.
 In the source of the rules, and of the functions that they call: an operator, a number, a comparison, a name is another
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import functools
 import gc
 import importlib
 import multiprocessing
@@ -29,16 +31,25 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import minigrad as mg
+from minigrad import forward, loop, reverse
 from minigrad.nodes import Primitive
 from minigrad.primitives import elementwise, linear_algebra, reductions, shape_rules, structure
 from minigrad.primitives.structure import full
 
+from . import test_conventions, test_gradients, test_graph, test_loop, test_source
 from . import test_primitives as checks
 from .equivalent import EQUIVALENT
 from .samples import SAMPLES
 from .singular import CURVED, SINGULAR
 
 MODULES = [structure, elementwise, reductions, linear_algebra, shape_rules]
+
+# What makes a derivative of rules, and of a loop's step: judged by tests of loops, edges and conventions.
+ENGINE = {
+    loop: ("_joint_vjp", "_backward_loop", "_frontier", "_stacked", "_or_zeros", "_jvp"),
+    reverse: ("accumulate", "_share", "fit", "_Walk.add", "_Walk.visit", "_Walk.visit_pick", "_Walk.visit_loop", "_Walk.pass_on"),
+    forward: ("push", "_tangent"),
+}  # fmt: skip
 SECONDS = 30  # that the checks of one mutant may take
 
 
@@ -62,6 +73,8 @@ def passes(names: tuple[str, ...]) -> bool:
     curves = [point for point in CURVED if point.primitive.name in names]
     try:
         with np.errstate(all="ignore"):
+            if "scan" in names:
+                check_engine()
             for case in cases:
                 checks.test_vjp(case, False)
             for point in points:
@@ -73,13 +86,45 @@ def passes(names: tuple[str, ...]) -> bool:
                 checks.test_gradients_of_mixed_dtypes(case)
                 checks.test_gradients_have_the_dtype_of_the_argument(case)
                 checks.test_jvp(case, False)
-            for name in names:
+            for name in SAMPLES.keys() & set(names):
                 checks.test_there_are_as_many_rules_as_operands(name)
                 if Primitive.table[name].bounded:
                     checks.test_bounded_slopes_are_finite_wherever_the_value_is(name)
     except Exception:  # whatever it is, somebody has noticed
         return False
     return True
+
+
+def check_engine() -> None:
+    """Loops against differences, in both modes and to second order; edges, policies, selections."""
+    arrays = [test_loop.W, test_loop.B, test_loop.H, test_loop.XS]
+    for case in test_loop.CASES:
+        f = functools.partial(test_loop.scalar, case, mg.scan)
+        checks.check_vjp(f, arrays, case.__name__)
+        checks.check_jvp(f, arrays, case.__name__)
+    for name in ("add", "multiply", "cast", "maximum", "stack"):
+        for case in [case for case in SAMPLES[name] if case.smooth]:
+            checks.test_vjp(case, False)
+            checks.test_jvp(case, False)
+            checks.test_gradients_of_mixed_dtypes(case)
+    test_graph.test_every_node_knows_the_line_that_made_it()
+    test_source.test_cotangents_are_called_after_their_nodes()
+    for module in (test_gradients, test_loop):
+        for name, test in vars(module).items():
+            if name.startswith("test_") and not hasattr(test, "pytestmark"):
+                test(*[test_gradients.weight()] * test.__code__.co_argcount)
+    for case in test_loop.CASES:
+        f = mg.grad(functools.partial(test_loop.scalar, case, mg.scan), argnums=(0, 1, 2, 3))
+        checks.check_vjp(lambda *xs, f=f: mg.stack([mg.sum(mg.sin(g)) for g in f(*xs)]), arrays, f"gradient of {case.__name__}")
+    test_conventions.test_where_as_the_last_operation()
+    for where in test_conventions.WHERE.values():
+        for mode in ("reverse", "forward"):
+            derivative = functools.partial(test_conventions.MODES[mode])
+            test_conventions.test_where_gives_the_branch_not_taken_exactly_0(lambda f, x, d=derivative: d(f, np.array(x)), where)
+    for mode in ("reverse", "forward"):
+        test_conventions.test_without_a_selection_ieee_arithmetic_decides(mode)
+    test_conventions.test_dtype_of_a_gradient_is_that_of_what_it_is_the_gradient_of()
+    test_conventions.test_what_the_output_does_not_depend_on_has_zeros_or_an_error()
 
 
 class _TooLongError(Exception):
@@ -174,16 +219,41 @@ def source_mutants(names: set[str]) -> Iterator[Mutant]:
                 continue
             node = _node_of(code, tree)
             inside = f"{os.path.basename(path)}: {_owner(node, tree)}"
-            seen: Counter[str] = Counter()
-            for text, change, restore in changes(node):
-                seen[text] += 1
-                text += f"  (number {seen[text]})" if seen[text] > 1 else ""
-                change()
-                try:
-                    mutated = compile(ast.fix_missing_locations(tree), path, "exec")
-                finally:
-                    restore()
-                yield _source_mutant(f"{inside}: {text}", tuple(sorted(primitives)), live, original, mutated)
+            yield from _function_mutants(node, inside, tuple(sorted(primitives)), tree, path, live, original)
+
+
+def engine_mutants() -> Iterator[Mutant]:
+    """The same changes in the functions that make derivatives of rules."""
+    for module, names in ENGINE.items():
+        path = str(module.__file__)
+        with open(path) as file:
+            tree = ast.parse(file.read())
+        original = compile(tree, path, "exec")
+        live = [f for f in gc.get_objects() if isinstance(f, types.FunctionType) and f.__module__ == module.__name__]
+        for name in names:
+            yield from _function_mutants(_definition(name, tree), f"{os.path.basename(path)}: {name}", ("scan",), tree, path, live, original)
+
+
+def _definition(name: str, tree: ast.AST) -> ast.FunctionDef:
+    for part in name.split("."):
+        tree = next(n for n in tree.body if getattr(n, "name", None) == part)  # type: ignore[attr-defined]
+    assert isinstance(tree, ast.FunctionDef)
+    return tree
+
+
+def _function_mutants(
+    node: ast.AST, inside: str, reaches: tuple[str, ...], tree: ast.Module, path: str, live: list[Any], original: Any
+) -> Iterator[Mutant]:
+    seen: Counter[str] = Counter()
+    for text, change, restore in changes(node):
+        seen[text] += 1
+        text += f"  (number {seen[text]})" if seen[text] > 1 else ""
+        change()
+        try:
+            mutated = compile(ast.fix_missing_locations(tree), path, "exec")
+        finally:
+            restore()
+        yield _source_mutant(f"{inside}: {text}", reaches, live, original, mutated)
 
 
 def _source_mutant(label: str, reaches: tuple[str, ...], live: list[Any], old: Any, new: Any) -> Mutant:
@@ -286,6 +356,8 @@ def changes(function: ast.AST) -> Iterator[Change]:
         if isinstance(parent, (ast.Assert, ast.Raise)) or (isinstance(parent, ast.Expr) and isinstance(parent.value, ast.Constant)):
             continue  # errors and docstrings are not what is measured here
         for field, value in ast.iter_fields(parent):
+            if isinstance(parent, ast.keyword) and parent.arg == "strict":
+                continue  # lengths that are equal by construction
             if isinstance(parent, (ast.arguments, ast.AnnAssign)) and field in ("defaults", "annotation", "kw_defaults"):
                 continue
             for position, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
@@ -357,10 +429,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("primitives", nargs="*", help="names of primitives; all by default")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     options = parser.parse_args(arguments)
-    unknown = set(options.primitives) - set(SAMPLES)
+    unknown = set(options.primitives) - {*SAMPLES, "scan"}
     if unknown:
         parser.error(f"no sample rows for {', '.join(sorted(unknown))}")
-    names = set(options.primitives or SAMPLES)
+    names = set(options.primitives or [*SAMPLES, "scan"])
     for module in MODULES:
         importlib.import_module(module.__name__)
     _prepare()
@@ -368,8 +440,10 @@ def main(arguments: list[str] | None = None) -> int:
     if sound:
         print(f"the unchanged rules of {', '.join(sound)} do not pass: run the tests first", file=sys.stderr)
         return 2
-    _mutants.extend(m for name in sorted(names) for m in table_mutants(Primitive.table[name]))
+    _mutants.extend(m for name in sorted(names - {"scan"}) for m in table_mutants(Primitive.table[name]))
     _mutants.extend(source_mutants(names))
+    if "scan" in names:
+        _mutants.extend(engine_mutants())
     started, survivors, expected, done = time.time(), [], set(EQUIVALENT), 0
     with multiprocessing.get_context("fork").Pool(options.jobs, _prepare) as pool:
         for number, alive in pool.imap_unordered(_judge, range(len(_mutants)), chunksize=8):

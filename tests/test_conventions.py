@@ -177,6 +177,7 @@ WHERE: dict[str, Callable[[Any], Any]] = {
     "clip": lambda x: mg.clip(mg.log(x), -1.0, 1.0) * 1.0,
     "relu": lambda x: mg.relu(mg.log(x)),
     "scan": lambda x: mg.scan(lambda c, _: (mg.where(c > 0, mg.sqrt(c), 0.0), None), x, length=3)[0],
+    "broadcast": lambda x: mg.where(np.array([False, False]), mg.sqrt(x), 0.0),
     "before a scan": lambda x: mg.scan(lambda c, _: (mg.where(c > 5, c, 0.0), None), mg.sqrt(x), length=2)[0],
     "closed over": lambda x: mg.scan(lambda c, s: (mg.where(c > 5, c * s, 0.0), None), 0.0 * x, mg.stack([mg.sqrt(x)] * 2))[0],
     "closure": lambda x: closed_over(mg.sqrt(x)),
@@ -194,10 +195,30 @@ def test_where_gives_the_branch_not_taken_exactly_0(derivative: Derivative, f: C
     assert found.tolist() == [0.0]
 
 
+def test_where_as_the_last_operation() -> None:
+    with np.errstate(all="ignore"):
+        for f in (WHERE["sqrt"], WHERE["two deep"], WHERE["maximum"], WHERE["before a scan"]):
+            assert mg.vjp(f, np.zeros(1))[1](np.ones(1))[0].tolist() == [0.0]
+
+
 def test_where_lets_a_nan_or_infinity_in_the_branch_taken_survive(derivative: Derivative) -> None:
     assert equal(derivative(lambda x: mg.where(x < 1, mg.sqrt(x), 0.0), [-1.0]), [NAN])
     assert equal(derivative(lambda x: mg.where(x < 1, mg.sqrt(x), 0.0), [0.0]), [INF])
     assert equal(derivative(lambda x: mg.where(x < 1, x, mg.log(x)), [0.0]), [1.0])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_without_a_selection_ieee_arithmetic_decides(mode: str) -> None:
+    # a zero that no selection made absorbs nothing: 0 * inf is NaN, in a loop too
+    functions: list[Callable[[Any], Any]] = [
+        lambda x: mg.sqrt(x) * 0.0,
+        lambda x: mg.scan(lambda c, _: (mg.sqrt(c) * 0.0, None), x, length=1)[0],
+        lambda x: mg.scan(lambda c, _: (c * 0.0, None), mg.sqrt(x), length=1)[0],
+        lambda x: mg.scan(lambda c, s: (c, mg.sqrt(s) * 0.0), 0.0, x)[1],
+    ]
+    with np.errstate(all="ignore"):
+        for f in functions:
+            assert np.isnan(MODES[mode](f, np.zeros(1))).all()
 
 
 def test_prod_and_cumprod_with_zeros_are_exact_in_all_orders(derivative: Derivative) -> None:

@@ -20,6 +20,11 @@ def value(node: Any) -> Array:
 
 @pytest.fixture
 def weights() -> Any:
+    return weight()
+
+
+def weight() -> Any:
+    """A (3, 3) matrix, as a leaf."""
     return mg.constant(np.random.default_rng(0).normal(size=(3, 3)), name="w")
 
 
@@ -192,6 +197,41 @@ def test_stop_gradient_stops_both_modes() -> None:
     assert mg.compile(mg.grad(f))(x).tolist() == [2, 3]
     assert mg.hessian(f)(x).tolist() == [[0, 0], [0, 0]]
     assert mg.stop_gradient(np.ones(2)).shape == (2,)
+
+
+def test_integers_carry_no_derivative_in_either_mode() -> None:
+    f = lambda x: mg.sum(x.astype("int64").astype("float64") * x + mg.floor(x) + (x > 1) * x)  # noqa: E731
+    x = np.array([1.5, 2.5])
+    assert mg.grad(f)(x).tolist() == [2, 3]
+    assert mg.jvp(f, (x,), (np.array([1.0, 10.0]),))[1] == 32
+
+
+def test_two_seeds_of_one_output_add_up_in_its_scope() -> None:
+    def twice(x: Any) -> Any:
+        with mg.scope("here"):
+            y = x * x
+        return y, y
+
+    found = mg.trace(lambda x, a, b: mg.vjp(twice, x)[1]((a, b))[0], *map(np.array, (3.0, 1.0, 10.0)))
+    assert found.evaluate(3.0, 1.0, 10.0) == 66
+    (total,) = [node for node in found.nodes if node.primitive.name == "add" and node.inputs[0] is found.inputs[1]]
+    assert total.scope == "backward/here"
+
+
+def test_every_total_is_called_after_its_node() -> None:
+    def loss(x: Any, y: Any) -> Any:
+        return mg.sum(mg.sin(x) * mg.cos(x) * x) + mg.sum(y * 2.0)
+
+    x, y = mg.symbol("x", (2,)), mg.symbol("y", (2,))
+    h = mg.sin(x)
+    total = mg.sum(h * mg.cos(h) * h + y * h)
+    for node, ct in zip((x, y, h), mg.gradients(total, [x, y, h]), strict=True):
+        assert ct.cotangent_of is node
+    graph = mg.trace(mg.grad(loss, argnums=(0, 1)), np.ones(2), np.ones(2))
+    assert graph.outputs[0].cotangent_of is graph.inputs[0]
+    w = mg.symbol("w", (2,))
+    y = mg.sum(mg.sin(w * x) * (w * y))
+    assert all(share.cotangent_of is w for share in mg.gradients(y, mg.edges(w, y)))
 
 
 def test_stop_gradient_inside_a_scan() -> None:

@@ -149,6 +149,10 @@ def test_every_node_knows_the_line_that_made_it() -> None:
     assert y.origin.line == x.origin.line + 1  # type: ignore[union-attr]
     (dx,) = mg.gradients(y, [x])
     assert str(dx.origin) == str(y.origin), "a cotangent belongs to the line of its node"
+    f = lambda x: mg.sin(x * x)  # noqa: E731
+    graph = mg.trace(lambda x: mg.jvp(f, (x,), (1.0,)), 0.5)
+    lines = {node.origin.line for node in graph.nodes if node.scope.startswith("forward")}  # type: ignore[union-attr]
+    assert lines == {f.__code__.co_firstlineno}, "and a tangent too"
 
 
 def test_find() -> None:

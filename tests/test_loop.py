@@ -69,6 +69,10 @@ def the_carry_is_forgotten(scan: Any, w: Any, b: Any, h: Any, xs: Any) -> Any:
     return scan(lambda h, x: (x @ w + b, h), h, xs)
 
 
+def the_carry_becomes_a_constant(scan: Any, w: Any, b: Any, h: Any, xs: Any) -> Any:
+    return scan(lambda pair, x: ((np.ones(3), pair[1] * b), pair[0] * x + pair[1] @ w), (h, b), xs)
+
+
 def carries_swap(scan: Any, w: Any, b: Any, h: Any, xs: Any) -> Any:
     return scan(lambda pair, x: ((pair[1], pair[0] * x), mg.sum(pair[0] @ w)), (h, b), xs)
 
@@ -158,7 +162,7 @@ def unused_input_and_output(scan: Any, w: Any, b: Any, h: Any, xs: Any) -> Any:
 
 CASES: list[Case] = [
     rnn, two_closures_one_used_twice, only_the_last_carry, only_the_stack, the_carry_passes_through,
-    the_carry_is_forgotten, carries_swap, pytrees_everywhere, one_output_used_by_two, the_stack_of_one_feeds_another,
+    the_carry_is_forgotten, the_carry_becomes_a_constant, carries_swap, pytrees_everywhere, one_output_used_by_two, the_stack_of_one_feeds_another,
     nested, nested_with_the_same_closure, integers_in_the_carry, integer_xs, branches_with_infinite_slopes, selections,
     weak_floats, gradient_inside_the_step, scan_in_a_gradient_in_a_scan, unused_input_and_output,
 ]  # fmt: skip
@@ -403,6 +407,32 @@ def test_gradients_at_nodes_of_the_step_come_with_a_time_axis() -> None:
     expected = mg.gradients(loss, [h for h, _ in states])
     assert by_state.shape == (4, 3)
     assert_close(np.asarray(by_state), np.stack([np.asarray(g) for g in expected]), "by the states", 1e-12)
+
+
+def test_gradients_at_nodes_of_a_step_that_two_loops_run() -> None:
+    # the gradient of a loop runs its step again: what reaches a node inside comes by both
+    h = mg.constant(H)
+    last, _ = mg.scan(lambda h, x: (mg.tanh(h @ W + x), None), h, mg.constant(XS))
+    (slope,) = mg.gradients(mg.sum(last * last), [h])
+    y = mg.sum(slope * slope) + mg.sum(mg.sin(last))
+    (found,) = Graph([], [last]).find("t=[*]/tanh")
+    (by_state,) = mg.gradients(y, [found])
+    start = mg.constant(H)
+    states, state = [], start
+    for x in XS:
+        state = mg.tanh(state @ W + x)
+        states.append(state)
+    (slope,) = mg.gradients(mg.sum(state * state), [start])
+    expected = mg.gradients(mg.sum(slope * slope) + mg.sum(mg.sin(state)), states)
+    assert_close(np.asarray(by_state), np.stack([np.asarray(g) for g in expected]), "by the states", 1e-12)
+
+
+def test_the_backward_loop_takes_what_is_at_hand_and_stacks_the_rest() -> None:
+    graph = mg.trace(mg.grad(lambda h, xs: mg.sum(mg.scan(lambda h, x: (mg.sin(h * x * W[0]), None), h, xs)[0]), argnums=(0, 1)), H, XS)
+    forward, backward = [node.params["loop"] for node in graph.simplify().nodes if node.shape is None]
+    # the carry, then the stacks of h and of what cos is taken of; x is at hand, the constant stays the same
+    assert len(forward.graph.outputs) == 3
+    assert [x.name for x in backward.graph.inputs] == ["d_h", "x", "multiply", "h", "constant"]
 
 
 def test_long_loops_are_short_graphs() -> None:

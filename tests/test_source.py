@@ -133,6 +133,22 @@ def test_scopes_become_comments() -> None:
     assert not text[text.index("def compute") :].count("x_")
 
 
+def test_cotangents_are_called_after_their_nodes() -> None:
+    def loss(x: Any) -> Any:
+        with mg.scope("gate"):
+            gate = mg.sigmoid(x * 2.0)
+        return mg.sum(gate * mg.sin(gate) * gate)
+
+    text = mg.trace(mg.grad(loss), np.ones(2)).source
+    assert "d_gate = " in text
+    assert "d_x" in mg.trace(mg.grad(lambda x: mg.sum(mg.sin(x) * mg.cos(x)) + mg.sum(x) * mg.sum(x)), np.ones(2)).source
+
+    def looped(h: Any) -> Any:
+        return mg.sum(mg.scan(lambda h, _: (mg.tanh(h) * h, None), h, length=3)[0])
+
+    assert "d_h" in mg.trace(mg.grad(looped), np.ones(2)).source
+
+
 # ---------------------------------------------------------------------------------------------------- it runs alone
 
 
