@@ -12,13 +12,16 @@ Entries are multiples of a quarter, so sums and products are exact in float32 to
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 import minigrad as mg
+from minigrad.errors import MinigradError
 from minigrad.nodes import Node
 
 from .arrays import laid_out
@@ -182,3 +185,17 @@ def _inner(a: Sequence[Array], b: Sequence[Array]) -> float:
 
 def _close(found: Any, expected: Any, what: str) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7, err_msg=what)
+
+
+def check_refused(case: str, refused: Callable[[Any], Any], message: str) -> None:
+    """A call that NumPy refuses is refused, by a message that names the operation of the case and the caller's line."""
+    with pytest.raises((ValueError, TypeError, IndexError)) as theirs:
+        refused(np)
+    with pytest.raises((ValueError, TypeError, IndexError), match=message) as caught:
+        refused(mg)
+    assert isinstance(caught.value, MinigradError)
+    if isinstance(theirs.value, ValueError):  # as LinAlgError is; others come from inside NumPy
+        assert isinstance(caught.value, ValueError)
+    text = str(caught.value)
+    assert f"{os.path.basename(refused.__code__.co_filename)}:{refused.__code__.co_firstlineno}" in text
+    assert text.startswith(case.split(",")[0].removeprefix("linalg.")), "the operation that was called"
