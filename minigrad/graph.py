@@ -11,7 +11,7 @@ order: no walk is recursive.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -197,13 +197,33 @@ class Loop:
 
     `graph.inputs` are the carry, a slice of each array in `xs`, and closures, which stay the same in all steps;
     `graph.outputs` are the next carry and what is stacked over the steps. The node's inputs stand in that order too,
-    and its results are the last carry and the stacks.
+    and its results are the last carry and the stacks. With `recompute`, the gradient keeps nothing of a step but the
+    carry it started from, and runs the step again. `progress(done, length)` is called after each step.
     """
 
-    __slots__ = ("carries", "graph", "length", "reverse", "slices")
+    __slots__ = ("carries", "graph", "length", "progress", "recompute", "reverse", "slices")
 
-    def __init__(self, graph: Graph, carries: int, slices: int, length: int, reverse: bool) -> None:
-        self.graph, self.carries, self.slices, self.length, self.reverse = graph, carries, slices, length, reverse
+    def __init__(
+        self,
+        graph: Graph,
+        carries: int,
+        slices: int,
+        length: int,
+        reverse: bool = False,
+        recompute: bool = False,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> None:
+        self.graph, self.carries, self.slices = graph, carries, slices
+        self.length, self.reverse, self.recompute, self.progress = length, reverse, recompute, progress
+
+    def repeating(self, graph: Graph, carries: int, slices: int) -> Loop:
+        """The same loop around another step."""
+        return Loop(graph, carries, slices, self.length, self.reverse, self.recompute, self.progress)
+
+    @property
+    def manner(self) -> tuple[Any, ...]:
+        """What two loops over one step have to share to be one loop."""
+        return self.length, self.reverse, self.recompute, self.progress
 
     @property
     def selects(self) -> bool:
@@ -239,7 +259,7 @@ def _packed(params: dict[str, Any], position: dict[Node, int]) -> dict[str, Any]
         return params
     loop: Loop = params["loop"]
     ends = [[position[n] for n in nodes] for nodes in (loop.graph.inputs, loop.graph.outputs)]
-    return {"loop": (ends, loop.carries, loop.slices, loop.length, loop.reverse)}
+    return {"loop": (ends, loop.carries, loop.slices, *loop.manner)}
 
 
 def _unpacked(params: dict[str, Any], nodes: Sequence[Node]) -> dict[str, Any]:

@@ -245,7 +245,7 @@ def _stacked(node: Node, values: Sequence[Node]) -> list[Node]:
     extra = [v for v in values if v not in ys]
     if extra:
         graph = Graph(loop.graph.inputs, [*loop.graph.outputs, *extra])
-        wider = Loop(graph, loop.carries, loop.slices, loop.length, loop.reverse)
+        wider = loop.repeating(graph, loop.carries, loop.slices)
         node = Node(scan_primitive, node.inputs, {"loop": wider}, None, None, like=node)
         ys.update({v: len(loop.graph.outputs) + i for i, v in enumerate(extra)})
     return [pick(node, position=ys[v]) for v in values]

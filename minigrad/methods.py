@@ -199,7 +199,7 @@ def _evaluate_graph(self: Graph, *args: Any, check_finite: bool = False, **kwarg
 
 def _generated(self: Graph) -> Source:
     if "source" not in self._products:
-        self._products["source"] = generate(self, "compute", simplified=True)
+        self._products["source"] = generate(self, "compute")
     source: Source = self._products["source"]
     return source
 

@@ -30,7 +30,7 @@ from .nodes import CONSTANT, SYMBOL, Node
 from .primitives import helpers
 from .primitives.structure import index, pick, transpose
 from .primitives.text import ATOM, UNARY, array_literal, binding, is_uniform, literal, render
-from .rewrites import simplify
+from .rewrites import merge_loops, optimize
 
 __all__ = ["Source", "generate"]
 
@@ -87,12 +87,12 @@ def _write(path: str, data: bytes) -> None:
         raise
 
 
-def generate(graph: Graph, name: str = "compiled", simplified: bool = True) -> Source:
-    """The source of a graph, which must have no free symbols."""
+def generate(graph: Graph, name: str = "compiled", without: Iterable[str] = ()) -> Source:
+    """The source of a graph, which must have no free symbols; `without` names rewrites to leave out."""
     if graph.free:
         first = graph.free[0]
         raise FreeSymbolError(f"source: the graph depends on the symbol {first.name!r}, which is not among its inputs")
-    return _Writer(simplify(graph) if simplified else graph, name).finish()
+    return _Writer(optimize(merge_loops(graph), without), name).finish()
 
 
 # ----------------------------------------------------------------------------------------------------------- names

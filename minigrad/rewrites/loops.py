@@ -23,7 +23,7 @@ def merge_loops(graph: Graph) -> Graph:
     groups: dict[tuple[object, ...], list[Node]] = {}
     for node in loops:
         loop: Loop = node.params["loop"]
-        key = (node.inputs, loop.graph.inputs, loop.graph.outputs[: loop.carries], loop.length, loop.reverse)
+        key = (node.inputs, loop.graph.inputs, loop.graph.outputs[: loop.carries], *loop.manner)
         groups.setdefault(key, []).append(node)
     if all(len(group) == 1 for group in groups.values()):
         return graph
@@ -34,7 +34,7 @@ def merge_loops(graph: Graph) -> Graph:
         ys = list(dict.fromkeys(y for node in group for y in node.params["loop"].graph.outputs[first.carries :]))
         place = {y: first.carries + i for i, y in enumerate(ys)}
         wide = Graph(first.graph.inputs, [*first.graph.outputs[: first.carries], *ys])
-        merged = Loop(wide, first.carries, first.slices, first.length, first.reverse)
+        merged = first.repeating(wide, first.carries, first.slices)
         joined = Node(group[0].primitive, group[0].inputs, {"loop": merged}, None, None, like=group[0])
         for node in group:
             outputs = node.params["loop"].graph.outputs
@@ -108,7 +108,7 @@ class _LiveParts:
         self.whole = len(self.outputs) == len(graph.outputs) and len(self.inputs) == len(graph.inputs)
         slices = sum(n <= i < n + loop.slices for i in self.inputs)
         inner = Graph([graph.inputs[i] for i in self.inputs], [graph.outputs[i] for i in self.outputs])
-        self.loop = loop if self.whole else Loop(inner, sum(i < n for i in needed), slices, loop.length, loop.reverse)
+        self.loop = loop if self.whole else loop.repeating(inner, sum(i < n for i in needed), slices)
 
 
 def _renamed(graph: Graph, new: dict[Node, Node]) -> Graph:

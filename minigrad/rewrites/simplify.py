@@ -273,5 +273,5 @@ def _with_simple_step(node: Node) -> Node:
     better = simplify(loop.graph)
     if all(new is old for new, old in zip(better.outputs, loop.graph.outputs, strict=True)):
         return node
-    step = Loop(better, loop.carries, loop.slices, loop.length, loop.reverse)
+    step = loop.repeating(better, loop.carries, loop.slices)
     return Node(node.primitive, node.inputs, {"loop": step}, None, None, like=node)
