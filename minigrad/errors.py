@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 __all__ = [
-    "ArgumentError", "AxisError", "DtypeError", "FeedError", "FreeSymbolError", "GradientCheckError", "GradientError",
-    "ImmutableError", "IndexingError", "MinigradError", "MissingExtraError", "NonFiniteError", "RangeError",
-    "ShapeError", "StructureError",
-]
+    "AllocationError", "ArgumentError", "AxisError", "DtypeError", "FeedError", "FreeSymbolError",
+    "GradientCheckError", "GradientError", "ImmutableError", "IndexingError", "MinigradError", "MissingExtraError",
+    "NonFiniteError", "RangeError", "ShapeError", "StructureError",
+]  # fmt: skip
 
 
 class MinigradError(Exception):
@@ -65,6 +65,10 @@ class ImmutableError(MinigradError, TypeError):
     """An attempt to change a node, or an array by way of a node, in place."""
 
 
+class MissingNameError(MinigradError, AttributeError):
+    """An attribute that a node does not have, where there is another way to the same end."""
+
+
 class StructureError(MinigradError, TypeError):
     """A pytree of the wrong structure, or with something in it that cannot be a leaf."""
 
@@ -75,6 +79,10 @@ class NonFiniteError(MinigradError, FloatingPointError):
 
 class GradientCheckError(MinigradError, AssertionError):
     """A gradient that disagrees with finite differences."""
+
+
+class AllocationError(MinigradError, MemoryError):
+    """An array that does not fit into memory."""
 
 
 class MissingExtraError(MinigradError, ImportError):

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from .errors import FeedError, FreeSymbolError, NonFiniteError, explain
+from .errors import AllocationError, FeedError, FreeSymbolError, NonFiniteError, explain
 from .graph import Graph, Loop, free_symbols, topological
 from .nodes import SYMBOL, Node, as_node, own_array
+from .primitives.structure import pick
 from .primitives.text import function
 from .pytree import flatten
 
@@ -37,6 +38,7 @@ class Plan:
         self.steps: list[tuple[Node, Any, list[int], int, list[int]]] = []
         given = set(inputs)
         last_use: dict[int, int] = {}
+        picked = _picked(nodes)
         for i, node in enumerate(nodes):
             if node in given:
                 continue
@@ -47,7 +49,7 @@ class Plan:
                 continue
             sources = [self.position[x] for x in node.inputs]
             if node.shape is None:
-                call: Any = LoopPlan(node.params["loop"])
+                call: Any = LoopPlan(node.params["loop"], picked[node])
             else:
                 call = function(node.primitive, node.params, len(sources))
             last_use.update(dict.fromkeys(sources, len(self.steps)))
@@ -76,18 +78,20 @@ class Plan:
 
 
 class LoopPlan:
-    """A loop's plan: (carry, xs, closures) -> (last carry, stacks)."""
+    """A loop's plan: (carry, xs, closures) -> (last carry, stacks). Stacks that nobody picks are None."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, picked: set[int]) -> None:
         self.loop = loop
-        self.step = Plan(loop.graph.inputs, loop.graph.outputs)
+        self.stacked = [i for i in range(loop.carries, len(loop.graph.outputs)) if i in picked]
+        outputs = [loop.graph.outputs[i] for i in (*range(loop.carries), *self.stacked)]
+        self.step = Plan(loop.graph.inputs, outputs)
 
-    def __call__(self, *operands: Any, check_finite: bool = False) -> tuple[Any, ...]:
+    def __call__(self, *operands: Any, check_finite: bool = False) -> list[Any]:
         loop, carries = self.loop, self.loop.carries
         carry = list(operands[:carries])
         xs, closures = operands[carries : carries + loop.slices], operands[carries + loop.slices :]
-        stacks = [np.empty(shape, dtype) for shape, dtype in loop.result_types()[carries:]]
-        for t in reversed(range(loop.length)) if loop.reverse else range(loop.length):
+        stacks = self.empty()
+        for rounds, t in enumerate(reversed(range(loop.length)) if loop.reverse else range(loop.length), start=1):
             try:
                 results = self.step.run([*carry, *[x[t] for x in xs], *closures], check_finite)
             except NonFiniteError as error:
@@ -95,7 +99,38 @@ class LoopPlan:
             carry = results[:carries]
             for stack, result in zip(stacks, results[carries:], strict=True):
                 stack[t] = result
-        return (*carry, *stacks)
+            if loop.progress is not None:
+                loop.progress(rounds)
+        whole = [*carry, *[None] * (len(loop.graph.outputs) - carries)]
+        for i, stack in zip(self.stacked, stacks, strict=True):
+            whole[i] = stack
+        return whole
+
+    def empty(self) -> list[Any]:
+        """Room for the stacks; AllocationError where there is not enough."""
+        types = self.loop.result_types()
+        try:
+            return [np.empty(*types[i]) for i in self.stacked]
+        except MemoryError as error:
+            raise out_of_memory("scan", error) from None
+
+
+def out_of_memory(operation: str, error: MemoryError) -> AllocationError:
+    """The error for an array that is too large: mostly the stack of something that all steps of a loop have made."""
+    instead = (
+        "a step that returns None for a y that nobody needs; for the gradient of a long loop, "
+        'mg.scan(..., checkpoint="sqrt")'
+    )
+    return AllocationError(explain(operation, str(error), instead=instead))
+
+
+def _picked(nodes: Sequence[Node]) -> dict[Node, set[int]]:
+    # which of their results the loops are asked for
+    picked: dict[Node, set[int]] = {}
+    for node in nodes:
+        if node.primitive is pick:
+            picked.setdefault(node.inputs[0], set()).add(node.params["position"])
+    return picked
 
 
 # ------------------------------------------------------------------------------------------------- values of nodes

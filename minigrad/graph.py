@@ -198,7 +198,7 @@ class Loop:
     `graph.inputs` are the carry, a slice of each array in `xs`, and closures, which stay the same in all steps;
     `graph.outputs` are the next carry and what is stacked over the steps. The node's inputs stand in that order too,
     and its results are the last carry and the stacks. With `recompute`, the gradient keeps nothing of a step but the
-    carry it started from, and runs the step again. `progress(done, length)` is called after each step.
+    carry it started from, and runs the step again. `progress` is told after each step.
     """
 
     __slots__ = ("carries", "graph", "length", "progress", "recompute", "reverse", "slices")
@@ -211,7 +211,7 @@ class Loop:
         length: int,
         reverse: bool = False,
         recompute: bool = False,
-        progress: Callable[[int, int], object] | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.graph, self.carries, self.slices = graph, carries, slices
         self.length, self.reverse, self.recompute, self.progress = length, reverse, recompute, progress
@@ -237,11 +237,40 @@ class Loop:
         return last + [((self.length, *node.shape), node.dtype) for node in self.graph.outputs[self.carries :]]
 
     def __repr__(self) -> str:
-        return f"{self.length} steps{', last to first' if self.reverse else ''}"
+        return f"{self.length} steps{', last to first' if self.reverse else ''}{', recomputed' if self.recompute else ''}"
+
+
+class Progress:
+    """Whom a loop tells how far it is: `tell(done, total)`, where each of its rounds counts as `each` steps.
+
+    `before` steps were done by loops before it.
+    """
+
+    __slots__ = ("before", "each", "tell", "total")
+
+    def __init__(self, tell: Callable[[int, int], object], total: int, each: int = 1, before: int = 0) -> None:
+        self.tell, self.total, self.each, self.before = tell, total, each, before
+
+    def __call__(self, rounds: int) -> None:
+        """So many rounds are done."""
+        self.tell(self.before + rounds * self.each, self.total)
+
+    def by(self, each: int) -> Progress:
+        """The same, told by a loop whose rounds are chunks of `each` steps."""
+        return Progress(self.tell, self.total, each, self.before)
+
+    def after(self, steps: int) -> Progress:
+        """The same, told by the loop that follows when `steps` steps are done."""
+        return Progress(self.tell, self.total, self.each, self.before + steps)
+
+    def backward(self, rounds: int) -> Progress:
+        """What the backward loop tells: it has `rounds` rounds, and begins at the end."""
+        return Progress(self.tell, self.total, self.each, self.total - self.before - rounds * self.each)
 
 
 # A pickled graph is a list of nodes that name each other by their positions. The nodes of loops' steps stand in the
-# same list, since loops share them: a loop and the one that its gradient runs again have one step.
+# same list, since loops share them: a loop and the one that its gradient runs again have one step. Whom a loop tells
+# its progress stays behind: it belongs to the process, and may be anything.
 
 
 def _with_steps(graph: Graph) -> list[Node]:
@@ -259,7 +288,7 @@ def _packed(params: dict[str, Any], position: dict[Node, int]) -> dict[str, Any]
         return params
     loop: Loop = params["loop"]
     ends = [[position[n] for n in nodes] for nodes in (loop.graph.inputs, loop.graph.outputs)]
-    return {"loop": (ends, loop.carries, loop.slices, *loop.manner)}
+    return {"loop": (ends, loop.carries, loop.slices, loop.length, loop.reverse, loop.recompute)}
 
 
 def _unpacked(params: dict[str, Any], nodes: Sequence[Node]) -> dict[str, Any]:

@@ -9,15 +9,21 @@ does not depend on carry or x is computed once, outside.
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from .errors import ArgumentError, ShapeError, StructureError, explain
 from .forward import push
-from .graph import Graph, Loop, depending_on, substitute, topological
+from .graph import Graph, Loop, Progress, depending_on, substitute, topological
 from .nodes import CONSTANT, SYMBOL, Node, Primitive, as_node, scope, symbol, tracing, weak_symbol
-from .primitives.structure import full, pick, zeros_like
+from .primitives.structure import full, index, join, pick, reshape, zeros_like
+from .primitives.text import Cut
 from .pytree import Structure, flatten_with_paths
 from .reverse import accumulate, cast_to
 
@@ -32,27 +38,44 @@ def scan(
     xs: Any = None,
     length: int | None = None,
     reverse: bool = False,
-    checkpoint: Any = None,
+    checkpoint: int | str | tuple[int, ...] | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> tuple[Any, Any]:
     """Call `step(carry, x) -> (carry, y)` for each x along the first axis of `xs`: the last carry, and the ys stacked.
 
     `init`, `xs` and what `step` returns are pytrees. The carry keeps its structure, shapes and dtypes. With `xs=None`,
     `length` says how many steps; `reverse` goes from the last x to the first (each y stays at its x's place).
 
+    For the gradient, all that the T steps knew is kept. `checkpoint=k` keeps every k-th carry only, and the gradient
+    runs each chunk of k steps again from there: the memory of T / k carries and k steps, for the time of one more
+    forward pass. `"sqrt"` takes the k at which the two are in balance, the square root of T. A tuple divides chunks
+    into chunks: `(k1, k2)` takes the memory of T / k1 + k1 / k2 carries and k2 steps, for two more forward passes.
+    Values stay the same to the bit, gradients but for the order of their sums. (Griewank & Walther 2000, "Algorithm
+    799: revolve"; Chen et al. 2016, "Training deep nets with sublinear memory cost".)
+
+    `progress(done, T)` is called after each step, or each outermost chunk, as it runs; a backward pass counts from 0
+    again. It is for whoever waits: a pickled graph leaves it behind.
+
     Raises ShapeError (xs of unequal length, a carry that changes shape or dtype), StructureError (a step that returns
-    another structure), ValueError (no or a negative length).
+    another structure), ArgumentError (no length, or a negative one; a checkpoint that is none, or larger than T).
 
     >>> import minigrad as mg, numpy as np
     >>> total, partial = mg.scan(lambda s, x: (s + x, s + x), 0.0, mg.constant([1.0, 2.0, 3.0]))
     >>> float(total), np.asarray(partial).tolist()
     (6.0, [1.0, 3.0, 6.0])
+    >>> slowly = lambda x: mg.scan(lambda h, _: (mg.sin(h), None), x, length=10_000, checkpoint="sqrt")[0]
+    >>> round(float(mg.grad(slowly)(1.0)), 9)
+    7.57e-07
     """
-    if checkpoint is not None:
-        raise ArgumentError(explain("scan", "checkpoint is not supported yet", instead="leave it out"))
     carry_pairs, carry_structure = flatten_with_paths(init, "carry")
     x_pairs, x_structure = flatten_with_paths(xs, "x")
     carries, slices = [as_node(leaf) for _, leaf in carry_pairs], [as_node(leaf) for _, leaf in x_pairs]
     length = _length(length, slices, x_pairs)
+    sizes = _chunk_sizes(checkpoint, length)
+    if progress is not None and not callable(progress):
+        problem = f"progress is a function of (done, total), got {type(progress).__name__}"
+        raise ArgumentError(explain("scan", problem))
+    report = None if progress is None else Progress(progress, length)
     step_xs = [symbol(_short(path), x.shape[1:], x.dtype) for (path, _), x in zip(x_pairs, slices, strict=True)]
 
     def trace_step() -> tuple[list[Node], list[Node], list[Node], Structure]:
@@ -81,7 +104,7 @@ def scan(
             problem = f"step changes {path} from {was} to {now}"
             instead = "start with the shape and dtype that step returns, or cast with .astype"
             raise ShapeError(explain("scan", problem, [before, after], instead))
-    results = run_loop([*symbols, *step_xs], [*following, *ys], carries, slices, length, reverse)
+    results = _run_in_chunks([*symbols, *step_xs], [*following, *ys], carries, slices, length, reverse, sizes, report)
     return carry_structure.rebuild(results[: len(carries)]), y_structure.rebuild(results[len(carries) :])
 
 
@@ -108,11 +131,16 @@ def _length(length: int | None, xs: Sequence[Node], pairs: Sequence[tuple[str, A
         if not lengths:
             raise ArgumentError(explain("scan", "without xs the number of steps is unknown", instead="length=..."))
         return lengths.pop()
-    if isinstance(length, bool) or not hasattr(length, "__index__") or length.__index__() < 0:
-        raise ArgumentError(explain("scan", f"length is a whole number, 0 or more, got {length!r}"))
+    if not _is_whole(length) or not 0 <= length <= sys.maxsize:
+        problem = f"length is a whole number, 0 or more, and at most what an array can have, got {length!r}"
+        raise ArgumentError(explain("scan", problem))
     if lengths and lengths != {length}:
         raise ShapeError(explain("scan", f"length is {length}, xs have {lengths.pop()} steps", xs))
     return length.__index__()
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def run_loop(
@@ -121,12 +149,14 @@ def run_loop(
     carries: Sequence[Node],
     xs: Sequence[Node],
     length: int,
-    reverse: bool,
+    reverse: bool = False,
+    recompute: bool = False,
+    progress: Progress | None = None,
 ) -> list[Node]:
     """A scan node from a traced step, and its results.
 
     `inputs` are the step's symbols for carry and slices; `outputs` its next carry and ys. All that the outputs use
-    and that depends on no input becomes a closure.
+    and that depends on no input becomes a closure. The rest is as in `Loop`.
     """
     inner = set(depending_on(inputs, outputs))
     outer = [x for node in inner for x in node.inputs if x not in inner]
@@ -135,12 +165,82 @@ def run_loop(
     closures = [n for n in outer if n not in set(inputs) and not (n.primitive is CONSTANT and n.weak)]
     stand_ins = [_stand_in(n) for n in closures]
     body = substitute(outputs, dict(zip(closures, stand_ins, strict=True)))
-    loop = Loop(Graph([*inputs, *stand_ins], body), len(carries), len(xs), length, reverse)
+    step = Graph([*inputs, *stand_ins], body)
+    loop = Loop(step, len(carries), len(xs), length, reverse, recompute, progress)
     return _results(scan_primitive(*carries, *xs, *closures, loop=loop))
 
 
 def _results(node: Node) -> list[Node]:
     return [pick(node, position=i) for i in range(len(node.params["loop"].graph.outputs))]
+
+
+# ----------------------------------------------------------------------------------------------------- checkpoints
+# A checkpointed loop is a loop over chunks, whose step is a loop over the steps of one chunk. The outer loop is marked
+# `recompute`: its gradient keeps the carries that the chunks start from, and runs each chunk again. So nothing else in
+# minigrad knows of checkpoints, and chunks are divided into chunks by doing the same once more.
+
+
+def _chunk_sizes(checkpoint: Any, length: int) -> list[int]:
+    # how many steps a chunk has, from the outside in; nothing where all is kept
+    if checkpoint is None or (isinstance(checkpoint, str) and checkpoint == "sqrt" and length == 0):
+        return []
+    root = math.isqrt(max(length - 1, 0)) + 1  # the square root, rounded up
+    if isinstance(checkpoint, str) and checkpoint == "sqrt":
+        return [root]
+    sizes = list(checkpoint) if isinstance(checkpoint, tuple) else [checkpoint]
+    if not sizes or not all(_is_whole(k) and k > 0 for k in sizes):
+        problem = f"checkpoint is a number of steps, 1 or more, a tuple of such, or 'sqrt', got {checkpoint!r}"
+        raise ArgumentError(explain("scan", problem))
+    sizes = [k.__index__() for k in sizes]
+    if any(outer <= inner for outer, inner in itertools.pairwise(sizes)):
+        problem = f"checkpoint={checkpoint!r}: chunks are divided into smaller ones, so the numbers must decrease"
+        raise ArgumentError(explain("scan", problem))
+    if sizes[0] > length > 0:
+        problem = f"checkpoint={checkpoint!r} is longer than the loop, which has {length} steps: it would keep no carry"
+        raise ArgumentError(explain("scan", problem, instead=f"checkpoint={root}, or 'sqrt'; None keeps everything"))
+    return sizes if length else []
+
+
+def _run_in_chunks(
+    inputs: Sequence[Node],
+    outputs: Sequence[Node],
+    carries: Sequence[Node],
+    xs: Sequence[Node],
+    length: int,
+    reverse: bool,
+    sizes: Sequence[int],
+    progress: Progress | None = None,
+) -> list[Node]:
+    # run_loop, by chunks of sizes[0] steps, each by chunks of sizes[1] steps, and so on
+    if not sizes:
+        return run_loop(inputs, outputs, carries, xs, length, reverse, progress=progress)
+    n, size, finer = len(carries), sizes[0], sizes[1:]
+    rest = length % size
+    if rest:  # too few for a chunk like the others: they come last, as a chunk of their own
+        most = slice(rest, length) if reverse else slice(0, length - rest)
+        last = slice(0, rest) if reverse else slice(length - rest, length)
+        done = _run_in_chunks(
+            inputs, outputs, carries, [_part(x, most) for x in xs], length - rest, reverse, sizes, progress
+        )
+        own = [_stand_in(x) for x in inputs]  # so that no node is in two steps
+        step = substitute(outputs, dict(zip(inputs, own, strict=True)))
+        finer, progress = [k for k in finer if k < rest], progress and progress.after(length - rest)
+        more = _run_in_chunks(
+            own, step, done[:n], [_part(x, last) for x in xs], rest, reverse, [rest, *finer], progress
+        )
+        pairs = zip(more[n:], done[n:], strict=True) if reverse else zip(done[n:], more[n:], strict=True)
+        return [*more[:n], *[join(*pair, axis=0) for pair in pairs]]
+    starts = [_stand_in(x) for x in inputs[:n]]
+    slices = [symbol(f"{x.name}_steps", (size, *x.shape), x.dtype) for x in inputs[n:]]
+    chunk = _run_in_chunks(inputs, outputs, starts, slices, size, reverse, finer)
+    chunks = [reshape(x, shape=(length // size, size, *x.shape[1:])) for x in xs]
+    results = run_loop([*starts, *slices], chunk, carries, chunks, length // size, reverse, recompute=True,
+                       progress=progress and progress.by(size))  # fmt: skip
+    return [*results[:n], *[reshape(y, shape=(length, *y.shape[2:])) for y in results[n:]]]
+
+
+def _part(x: Node, steps: slice) -> Node:
+    return index(x, index=(Cut(steps.start, steps.stop, None),))
 
 
 # ------------------------------------------------------------------------------------------------------ derivatives
@@ -187,8 +287,8 @@ def _joint_vjp(
     x_shares = [i for i in targets if n <= i < n + m and share_of[i] is not None]
     back: list[Any] = [*next_carry, *next_sums, *[share_of[i] for i in x_shares], *[ct for _, ct in reaching]]
 
-    # what the backward step uses of the forward step: its x and closures are at hand, the rest is stacked
-    known = _frontier(back, mark)
+    # what the backward step uses of the forward step: its x and closures are at hand, the rest is stacked; or run again
+    known = _reached(inputs, back) if loop.recompute else _frontier(back, mark, [*ct_of.values(), *sums.values()])
     given = dict(zip(inputs[n : n + m], xs, strict=True))
     stacked = [v for v in known if v not in given and v.primitive is not CONSTANT and v not in set(inputs[n + m :])]
     stacks = _stacked(node, stacked)
@@ -221,7 +321,9 @@ def _backward_loop(
     fresh = {v: _stand_in(v) for v, _ in slices}  # for the slice of this step
     body = substitute(outputs, {**fresh, **closures})
     inputs = [*carry, *fresh.values()]
-    return run_loop(inputs, body, start, [array for _, array in slices], loop.length, not loop.reverse)
+    progress = loop.progress and loop.progress.backward(loop.length)
+    arrays = [array for _, array in slices]
+    return run_loop(inputs, body, start, arrays, loop.length, not loop.reverse, loop.recompute, progress)
 
 
 def _stand_in(node: Node) -> Node:
@@ -231,11 +333,25 @@ def _stand_in(node: Node) -> Node:
     return made
 
 
-def _frontier(outputs: Sequence[Node], mark: int) -> list[Node]:
-    # the nodes made up to `mark` that newer nodes use directly; of a loop among them, its results
-    new = topological(outputs, newer_than=mark)
-    used = [node if x.shape is None else x for node in new for x in node.inputs if x.serial <= mark]
-    return list(dict.fromkeys([*used, *[node for node in outputs if node.serial <= mark]]))
+def _reached(inputs: Sequence[Node], outputs: Sequence[Node]) -> list[Node]:
+    used = set(topological(outputs))
+    return [x for x in inputs if x in used]
+
+
+def _frontier(outputs: Sequence[Node], mark: int, cotangents: Sequence[Node]) -> list[Node]:
+    # the nodes of the forward step that those of the backward step use directly. Forward is what was made up to `mark`,
+    # and the results of a loop that no cotangent enters: of an inner loop, which stacks what its own gradient needs
+    backward = set(depending_on(cotangents, outputs))
+
+    def is_forward(node: Node) -> bool:
+        return node.serial <= mark or (node.primitive is pick and node not in backward)
+
+    made, needed = topological(outputs, newer_than=mark), set(outputs)
+    for node in reversed(made):
+        if node in needed and not is_forward(node):
+            needed.update(node.inputs)
+    used = [x for node in made if node in needed and not is_forward(node) for x in node.inputs]
+    return list(dict.fromkeys(x for x in (*used, *outputs) if is_forward(x)))
 
 
 def _stacked(node: Node, values: Sequence[Node]) -> list[Node]:
@@ -274,8 +390,7 @@ def _jvp(node: Node, tangents: list[Node | None]) -> list[Node | None]:
         substitute(body, closures),  # type: ignore[arg-type]
         [*node.inputs[:n], *[_or_zeros(tangents[i], inputs[i]) for i in floats]],
         [*node.inputs[n : n + m], *[tangents[i] for i in xs]],  # type: ignore[list-item]
-        loop.length,
-        loop.reverse,
+        *loop.manner,
     )
     result_tangents: list[Node | None] = [None] * len(outputs)
     for i, result in zip([*floats, *ys], results[n:], strict=True):

@@ -55,9 +55,11 @@ def unroll(
 
 def scan(
     cell: Any, xs: Array, state: Any = None, mask: Array = None, lengths: Array = None, reverse: bool = False,
-    checkpoint: Any = None,
+    checkpoint: int | str | tuple[int, ...] | None = None, progress: Callable[[int, int], object] | None = None,
 ) -> tuple[Any, Any]:  # fmt: skip
     """The same as `unroll`, as one loop: the graph and the generated source do not grow with T.
+
+    `checkpoint` and `progress` are those of `mg.scan`: `checkpoint="sqrt"` for the gradient of a very long sequence.
 
     >>> import rnn
     >>> cell, xs = rnn.LSTMCell.init(3, 4, rng=0), np.ones((5, 2, 3))
@@ -65,9 +67,8 @@ def scan(
     True
     """
     cell, xs, state, mask = _prepared("scan", cell, xs, state, mask, lengths)
-    state, outputs = mg.scan(
-        _step(cell, mask is not None), state, _Now(xs, mask), reverse=reverse, checkpoint=checkpoint
-    )
+    step = _step(cell, mask is not None)
+    state, outputs = mg.scan(step, state, _Now(xs, mask), reverse=reverse, checkpoint=checkpoint, progress=progress)
     return outputs, state
 
 
