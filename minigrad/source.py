@@ -125,20 +125,22 @@ class _Names:
     """Unique names. The last number tried for each is remembered, so that a thousand equal wishes stay cheap."""
 
     def __init__(self, taken: Iterable[str]) -> None:
-        self.taken = set(taken)
+        self.taken, self.ever = set(taken), set(taken)
         self.tried: dict[str, int] = {}
 
-    def new(self, wish: str) -> str:
+    def new(self, wish: str, lasting: bool = False) -> str:
+        """A name that nothing has now; a `lasting` one is valid from the start, so nothing may ever have had it."""
+        taken = self.ever if lasting else self.taken
         wish = clean(wish)
         wish = f"{wish}_" if wish in _KEPT else wish
         name, number = wish, self.tried.get(wish, 1)
-        while name in self.taken:
+        while name in taken:
             number += 1
             name = f"{wish.rstrip('_')}_{number}"
         self.tried[wish] = number
         self.taken.add(name)
+        self.ever.add(name)
         return name
-
 
     def release(self, kept: set[str]) -> None:
         """Forget all names but these."""
@@ -173,8 +175,8 @@ class _Writer:
         self.arguments = [self.named(node, node.name or "x") for node in graph.inputs]
         self.scope = ""
 
-    def named(self, node: Node, wish: str) -> str:
-        name = self.names.new(wish)
+    def named(self, node: Node, wish: str, lasting: bool = False) -> str:
+        name = self.names.new(wish, lasting)
         self.texts[node] = _Text(name, ATOM, (name,))
         return name
 
@@ -255,11 +257,11 @@ class _Writer:
             if uses > 1 and value.ndim:
                 self.assign(node, node.name or "constant", indent)
         elif value.size <= LITERAL_SIZE:
-            name = self.named(node, node.name or "constant")
+            name = self.named(node, node.name or "constant", lasting=True)
             self.lasting.add(name)
             self.lines.insert(0, (f"    {name} = {array_literal(value)}", (name,), ()))
         else:
-            name = self.named(node, node.name or "constant")
+            name = self.named(node, node.name or "constant", lasting=True)
             self.lasting.add(name)
             self.constants[name] = value
 

@@ -288,6 +288,17 @@ def test_two_inputs_of_one_name() -> None:
 # ------------------------------------------------------------------------------------------------------ what comes out
 
 
+@pytest.mark.parametrize("size", [10, 30], ids=["a line at the top", "a parameter"])
+def test_a_constant_after_a_loop_that_used_its_name(size: int) -> None:
+    # names inside a loop are free again after it, but a constant is there from the start
+    def f(xs: Any) -> Any:
+        last, _ = mg.scan(lambda h, x: (h + x, None), np.zeros(size), xs)
+        return last + mg.constant(np.arange(float(size)), name="x")
+
+    xs = np.random.default_rng(0).normal(size=(4, size))
+    np.testing.assert_allclose(mg.compile(f)(xs), xs.sum(axis=0) + np.arange(size), rtol=1e-12)
+
+
 def test_outputs_are_arrays_of_the_callers_own() -> None:
     constant = np.arange(30.0)
 
