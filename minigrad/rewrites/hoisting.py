@@ -1,0 +1,254 @@
+"""Work that does not need the loop's carry leaves the loop.
+
+    hoist           before it, what depends on the slices alone:       x[t] @ w -> (x @ w)[t]
+    sum_after       after it, a carry that only adds up:               c + h[t].T @ d[t] -> H.T @ D, H and D stacked
+    postpone        after it, what no carry needs:                     ys of d[t] @ w -> D @ w
+
+Together they turn a recurrent network written step by step into what an expert writes by hand (Appleyard, Kočiský &
+Blunsom 2016): one product for all inputs before the loop, one product for each weight's gradient after it. Nothing
+here knows of networks. Sums are taken in another order, so results are equal up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from ..graph import Graph, rebuild, substitute, topological
+from ..nodes import CONSTANT, Node, made_for
+from ..primitives.elementwise import add
+from ..primitives.linear_algebra import matmul
+from ..primitives.structure import broadcast_to, full, transpose
+from ..primitives.structure import sum as sum_over
+from .editing import LoopEditor, edit_loops, stand_in
+from .lifting import all_steps, tall
+
+__all__ = ["hoist", "postpone", "sum_after"]
+
+# Entry by entry, all steps at once are faster than one by one only while they stay in the cache.
+CACHED_BYTES = 1 << 18
+
+
+def bytes_of(x: Node) -> int:
+    """How much memory a node's value takes."""
+    return int(np.prod(x.shape, dtype=np.int64)) * x.dtype.itemsize
+
+
+# ------------------------------------------------------------------------------------------------------------ hoist
+
+
+def hoist(graph: Graph) -> Graph:
+    """What depends on slices and closures, and on no carry, is computed before the loop, for all steps at once.
+
+    Products always, what leads to them, and what is added to them; other work only where all steps fit the cache.
+    """
+    return edit_loops(graph, _hoisted)
+
+
+class _Outside(NamedTuple):
+    """What a node of the step is outside the loop: an array, with a leading axis of steps or the same in all steps."""
+
+    node: Node
+    stacked: bool
+
+
+def _hoisted(loop: LoopEditor) -> bool:
+    if loop.loop.length == 0:
+        return False
+    outside = _outside(loop)
+    moved = _worth_moving(loop, outside)
+    if not moved:
+        return False
+    stand_ins = {}
+    needed = {x for v in topological(loop.values) if v not in moved for x in v.inputs} | set(loop.following.values())
+    for v in moved:
+        if v in needed:
+            stand_ins[v] = stand_in(v)
+            (loop.slices if outside[v].stacked else loop.closures)[stand_ins[v]] = outside[v].node
+    for i, y in list(loop.ys.items()):
+        if y in moved:
+            shape = (loop.loop.length, *y.shape)
+            loop.results[i] = outside[y].node if outside[y].stacked else broadcast_to(outside[y].node, shape=shape)
+            del loop.ys[i]
+    loop.replace(stand_ins)
+    return True
+
+
+def _outside(loop: LoopEditor) -> dict[Node, _Outside]:
+    # all nodes that can be computed outside, in topological order
+    carried = loop.carried()
+    found = {x: _Outside(array, True) for x, array in loop.slices.items()}
+    found.update({x: _Outside(array, False) for x, array in loop.closures.items()})
+    with made_for() as context:
+        for v in topological(loop.values):
+            if v in found or v in carried or v.shape is None:
+                continue
+            if v.primitive is CONSTANT:
+                found[v] = _Outside(v, False)
+            elif not v.is_leaf and all(x in found for x in v.inputs):
+                context.node(v)
+                operands, stacked = [found[x].node for x in v.inputs], [found[x].stacked for x in v.inputs]
+                made = all_steps(v, operands, stacked) if any(stacked) else rebuild(v, operands)
+                if made is not None:
+                    found[v] = _Outside(made, any(stacked))
+    return found
+
+
+def _worth_moving(loop: LoopEditor, outside: dict[Node, _Outside]) -> set[Node]:
+    nodes = [v for v in topological(loop.values) if v in outside and not v.is_leaf]
+    worth: set[Node] = set()
+    for v in reversed(nodes):  # products, and what leads to them
+        if not outside[v].stacked or v.primitive is matmul or v in worth or _all_cached(v, outside):
+            worth.add(v)
+            worth.update(x for x in v.inputs if x in outside and not x.is_leaf)
+    for v in nodes:  # what is added to a product that is computed outside anyway
+        if v.primitive is add and any(x in worth and x.primitive in (matmul, add) for x in v.inputs):
+            worth.add(v)
+            worth.update(x for x in v.inputs if x in outside and not x.is_leaf)
+    return {v for v in nodes if v in worth}
+
+
+def _all_cached(v: Node, outside: dict[Node, _Outside]) -> bool:
+    # entry by entry, and small in all steps together
+    return v.primitive.elementwise and all(bytes_of(outside[x].node) <= CACHED_BYTES for x in (v, *v.inputs))
+
+
+# -------------------------------------------------------------------------------------------------------- sum_after
+
+
+def sum_after(graph: Graph) -> Graph:
+    """A carry that only adds up products or sums leaves the loop: one product, or one sum, of stacks after it."""
+    return edit_loops(graph, _summed_after)
+
+
+def _summed_after(loop: LoopEditor) -> bool:
+    if loop.loop.length == 0:
+        return False
+    uses = _uses(loop)
+    changed = False
+    for position, carry in enumerate(list(loop.start)):
+        following = loop.following[carry]
+        if uses.get(carry) != 1 or uses[following] != 1 or following is carry:
+            continue
+        terms = _terms(following, carry, uses)
+        plans = [_afterwards(term) for term in terms] if terms else []
+        if not plans or any(plan is None for plan in plans):
+            continue
+        start = loop.start.pop(carry)
+        del loop.following[carry]
+        with made_for() as context:
+            context.node(following)
+            total = None if start.primitive is full and start.params["value"] == 0 else start
+            for plan in plans:
+                assert plan is not None
+                made = plan[0](*[loop.stack_of(v) for v in plan[1]])
+                total = made if total is None else total + made
+            assert total is not None
+            loop.results[position] = total
+        changed = True
+    return changed
+
+
+def _uses(loop: LoopEditor) -> dict[Node, int]:
+    uses: dict[Node, int] = {}
+    for v in topological(loop.values):
+        for x in v.inputs:
+            uses[x] = uses.get(x, 0) + 1
+    for y in [*loop.following.values(), *loop.ys.values()]:
+        uses[y] = uses.get(y, 0) + 1
+    return uses
+
+
+def _terms(following: Node, carry: Node, uses: dict[Node, int]) -> list[Node] | None:
+    # (carry + a) + b -> [b, a]; None where that is not what it is
+    terms: list[Node] = []
+    while following is not carry:
+        if following.primitive is not add or following.shape != carry.shape or following.dtype != carry.dtype:
+            return None
+        a, b = following.inputs
+        below = {x for x in topological([a], newer_than=carry.serial - 1)}
+        following, term = (a, b) if carry in below else (b, a)
+        if term.shape != carry.shape or term.dtype != carry.dtype or uses[following] != 1:
+            return None
+        terms.append(term)
+    return terms
+
+
+def _afterwards(term: Node) -> tuple[Callable[..., Node], list[Node]] | None:
+    # how the sum of a term over all steps is made from the stacks of some values of the step
+    if term.primitive is matmul:
+        a, b = term.inputs
+        if a.primitive is transpose and a.params["axes"] == (1, 0) and len(b.shape) == 2:
+            return _product_of_stacks, [a.inputs[0], b]
+    if term.primitive.name == "multiply" and (factors := _outer(term)) is not None:
+        return _product_of_stacks, factors
+    if term.primitive is sum_over and not term.params["keepdims"]:
+        axis = (0, *[a + 1 for a in term.params["axis"]])
+        return (lambda stack: sum_over(stack, axis=axis, keepdims=False)), [term.inputs[0]]
+    return None
+
+
+def _outer(term: Node) -> list[Node] | None:
+    # u[:, None] * v[None, :] -> [u, v]
+    a, b = term.inputs
+    if a.primitive.name != "reshape" or b.primitive.name != "reshape":
+        return None
+    u, v = a.inputs[0], b.inputs[0]
+    if len(u.shape) == len(v.shape) == 1 and a.shape == (*u.shape, 1) and b.shape == (1, *v.shape):
+        return [u, v]
+    return None
+
+
+def _product_of_stacks(u: Node, v: Node) -> Node:
+    """The sum over t of u[t].T @ v[t], for stacks of matrices or vectors: tall(u).T @ tall(v)"""
+    return matmul(transpose(tall(u), axes=(1, 0)), tall(v))
+
+
+# --------------------------------------------------------------------------------------------------------- postpone
+
+
+def postpone(graph: Graph) -> Graph:
+    """What is stacked and feeds no carry, if there is a product in it, is computed after the loop, from stacks."""
+    return edit_loops(graph, _postponed)
+
+
+def _postponed(loop: LoopEditor) -> bool:
+    if loop.loop.length == 0:
+        return False
+    early = set(topological(loop.following.values()))
+    varying = loop.varying()
+    changed = False
+    for i, y in list(loop.ys.items()):
+        late = [v for v in topological([y]) if v in varying and v not in early and v not in loop.slices]
+        if y not in late or not any(v.primitive is matmul for v in late):
+            continue
+        made = _all_late(loop, y, late, varying)
+        if made is not None:
+            loop.results[i] = made
+            del loop.ys[i]
+            changed = True
+    return changed
+
+
+def _all_late(loop: LoopEditor, y: Node, late: list[Node], varying: set[Node]) -> Node | None:
+    # y of all steps, made outside from stacks; None where a rule is missing, or the stacks would be much larger than y
+    frontier = {x for v in late for x in v.inputs if x in varying}.difference(late)
+    kept = {*loop.ys.values(), *loop.stacks, *loop.slices}
+    if sum(bytes_of(v) for v in frontier if v not in kept) > 4 * bytes_of(y):
+        return None
+    outside = {x: x for x in topological([y]) if x.primitive is CONSTANT} | loop.closures
+    asked = {x: stand_in(x, (loop.loop.length, *x.shape)) for x in frontier}
+    with made_for() as context:
+        for v in late:
+            operands = [asked[x] if x in asked else outside.get(x) for x in v.inputs]
+            if v.shape is None or any(x is None for x in operands):
+                return None
+            context.node(v)
+            made = all_steps(v, operands, [x in varying for x in v.inputs])  # type: ignore[arg-type]
+            if made is None:
+                return None
+            outside[v] = made
+    (result,) = substitute([outside[y]], {symbol: loop.stack_of(x) for x, symbol in asked.items()})
+    return result
