@@ -148,11 +148,16 @@ def value_and_grad(fn: Function, argnums: int | Sequence[int] = 0, has_aux: bool
     >>> float(value), float(slope)
     (9.0, 6.0)
     """
+    return _with_gradient("value_and_grad", fn, argnums, has_aux)
+
+
+def _with_gradient(operation: str, fn: Function, argnums: int | Sequence[int], has_aux: bool = False) -> Function:
+    # `operation` is what errors name: the transform that the user wrote
 
     @_named_after(fn, "value_and_grad")
     def with_gradient(*args: Any, **kwargs: Any) -> Any:
         aux: list[Any] = []
-        call = _Call("grad", _without_aux(fn, aux) if has_aux else fn, args, kwargs)
+        call = _Call(operation, _without_aux(operation, fn, aux) if has_aux else fn, args, kwargs)
         structure, chosen = call.differentiable(argnums)
         y = call.scalar()
         more, aux_structure = flatten(aux[-1]) if has_aux else ([], None)
@@ -177,7 +182,11 @@ def grad(fn: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) 
     >>> float(mg.grad(mg.grad(lambda x: x ** 3))(2.0))
     12.0
     """
-    both = value_and_grad(fn, argnums, has_aux)
+    return _gradient("grad", fn, argnums, has_aux)
+
+
+def _gradient(operation: str, fn: Function, argnums: int | Sequence[int], has_aux: bool = False) -> Function:
+    both = _with_gradient(operation, fn, argnums, has_aux)
 
     @_named_after(fn, "grad")
     def gradient(*args: Any, **kwargs: Any) -> Any:
@@ -187,12 +196,12 @@ def grad(fn: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) 
     return gradient
 
 
-def _without_aux(fn: Function, aux: list[Any]) -> Function:
+def _without_aux(operation: str, fn: Function, aux: list[Any]) -> Function:
     @functools.wraps(fn)
     def scalar_only(*args: Any, **kwargs: Any) -> Any:
         result = fn(*args, **kwargs)
         if not isinstance(result, tuple) or len(result) != 2:
-            raise StructureError(explain("grad", "with has_aux the function returns (scalar, aux)"))
+            raise StructureError(explain(operation, "with has_aux the function returns (scalar, aux)"))
         aux.append(result[1])
         return result[0]
 
@@ -265,15 +274,11 @@ def jvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[
     >>> float(value), float(tangent)
     (9.0, 60.0)
     """
-    call, more, moved = _pushed("jvp", fn, primals, tangents)
-    results = call.finish([*call.outputs, *moved], more)
-    values, slopes = results[: len(moved)], results[len(moved) :]
-    return call.out_structure.rebuild(values), call.out_structure.rebuild(slopes)
+    return _push("jvp", fn, primals, tangents)
 
 
-def _pushed(
-    operation: str, fn: Function, primals: Any, tangents: Any
-) -> tuple[_Call, list[tuple[Node, Any]], list[Node]]:
+def _push(operation: str, fn: Function, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    # `operation` is what errors name
     if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
         problem = "primals and tangents are tuples, one entry an argument"
         raise ArgumentError(explain(operation, problem, instead="(x,), (v,)"))
@@ -282,7 +287,10 @@ def _pushed(
     more = _matching(call, operation, "tangent", call.symbols, pairs, call.in_structure.children[0], found)
     seeds = {s: t for s, (t, _) in zip(call.symbols, more, strict=True) if s.dtype.kind == "f"}
     moved = push(call.outputs, seeds)
-    return call, more, [zeros_like(y) if t is None else t for y, t in zip(call.outputs, moved, strict=True)]
+    slopes = [zeros_like(y) if t is None else t for y, t in zip(call.outputs, moved, strict=True)]
+    results = call.finish([*call.outputs, *slopes], more)
+    values, derivatives = results[: len(slopes)], results[len(slopes) :]
+    return call.out_structure.rebuild(values), call.out_structure.rebuild(derivatives)
 
 
 def hvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -296,8 +304,8 @@ def hvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[
     >>> gradient.tolist(), product.tolist()
     ([3.0, 12.0], [6.0, 12.0])
     """
-    single = isinstance(primals, (tuple, list)) and len(primals) == 1
-    return jvp(grad(fn, 0 if single else tuple(range(len(primals)))), primals, tangents)
+    several = isinstance(primals, (tuple, list)) and len(primals) != 1
+    return _push("hvp", _gradient("hvp", fn, tuple(range(len(primals))) if several else 0), primals, tangents)
 
 
 # ------------------------------------------------------------------------------------------- Jacobians and Hessians
@@ -371,7 +379,7 @@ def hessian(fn: Function, argnums: int | Sequence[int] = 0) -> Function:
     >>> mg.hessian(lambda x: x[0] * x[1] ** 2)(np.array([1.0, 2.0])).tolist()
     [[0.0, 4.0], [4.0, 2.0]]
     """
-    return jacobian(grad(fn, argnums), argnums)
+    return jacobian(_gradient("hessian", fn, argnums), argnums)
 
 
 # --------------------------------------------------------------------------------------------------------- compile
