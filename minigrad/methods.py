@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import drawing, numpy_api
-from .errors import ArgumentError, FreeSymbolError, ImmutableError, MinigradError, explain
+from .errors import ArgumentError, FreeSymbolError, ImmutableError, MinigradError, MissingNameError, explain
 from .evaluation import fitting, run_graph, value_of
 from .graph import Graph, free_symbols
 from .indexing import take_index
@@ -147,6 +147,28 @@ def _mime_bundle(self: Any, include: Any = None, exclude: Any = None) -> dict[st
         return {"text/plain": text}
 
 
+# What arrays of other libraries have and nodes do not, with the way to the same end. Each is a property that raises: a
+# `__getattr__`, though called for missing names only, would make every access to every node slower.
+_RETURNED = "mg.gradients(loss, [w]): a gradient is a node, which is returned and not stored"
+_ELSEWHERE = {
+    "backward": _RETURNED, "grad": _RETURNED, "zero_grad": "nothing: gradients are returned, and do not add up",
+    "requires_grad": "nothing: any node can be differentiated by", "detach": "mg.stop_gradient(x)",
+    "requires_grad_": "nothing: any node can be differentiated by", "numpy": "np.asarray(x)",
+    "data": "np.asarray(x) for the value, mg.stop_gradient(x) for a node", "clone": "x itself: nodes never change",
+    "to": "x.astype(dtype)", "view": "x.reshape(...)", "permute": "x.transpose(...)",
+    "unsqueeze": "mg.expand_dims(x, axis)", "at": "mg.where(mask, new, x), or mg.concatenate of the parts",
+}  # fmt: skip
+_FUNCTIONS = ("abs", "cos", "exp", "log", "log_softmax", "relu", "sigmoid", "sin", "softmax", "sqrt", "tanh")
+_ELSEWHERE |= {name: f"mg.{name}(x)" for name in _FUNCTIONS}
+
+
+def _absent(name: str, instead: str) -> property:
+    def hint(self: Node) -> Any:
+        raise MissingNameError(explain(f"node.{name}", "nodes have no such attribute", [self], instead))
+
+    return property(hint)
+
+
 # ----------------------------------------------------------------------------------------------- NumPy's protocols
 
 
@@ -276,5 +298,7 @@ GRAPH_METHODS: dict[str, Any] = {
 
 for _name, _method in NODE_METHODS.items():
     setattr(Node, _name, _method)
+for _name, _instead in _ELSEWHERE.items():
+    setattr(Node, _name, _absent(_name, _instead))
 for _name, _method in GRAPH_METHODS.items():
     setattr(Graph, _name, _method)

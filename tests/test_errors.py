@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import errors
+from minigrad import errors, methods
 from minigrad.errors import MinigradError, explain, missing_extra, user_line
 from minigrad.graph import Graph
 from minigrad.source import generate
@@ -79,10 +79,15 @@ BAD: dict[str, Row] = {
     "out=": (TypeError, ["np.add", "out="], lambda: np.add(C, 1.0, out=np.zeros((2, 2)))),
     "an array += node": (TypeError, ["np.add", "out=", "array + node"], lambda: np.ones((2, 2)).__iadd__(C)),
     "a name that is not there": (TypeError, ["np.fft", "no function"], lambda: np.fft.fft(C)),
+    "a method of PyTorch's tensors": (AttributeError, ["node.backward", "mg.gradients"], lambda: mg.sum(A).backward()),  # type: ignore[attr-defined]
+    "another": (AttributeError, ["node.detach", "'a'", "mg.stop_gradient"], lambda: A.detach()),  # type: ignore[attr-defined]
+    "a function that is no method": (AttributeError, ["node.tanh", "mg.tanh(x)"], lambda: A.tanh()),  # type: ignore[attr-defined]
     # derivatives
     "integers in grad": (TypeError, ["grad", "n is int64", "derivative", "argnums"], lambda: mg.grad(lambda n: n)(np.arange(2))),
     "an int in grad": (TypeError, ["grad", "floating-point", "3.0, not 3"], lambda: mg.grad(lambda n: n * 1.0)(3)),
     "no scalar": (ValueError, ["grad", "(2,)", "mg.vjp", "mg.jacobian"], lambda: mg.grad(lambda x: x)(np.ones(2))),
+    "no scalar in hessian": (ValueError, ["hessian: ", "(2,)", "mg.jacobian"], lambda: mg.hessian(lambda x: x)(np.ones(2))),
+    "no scalar in hvp": (ValueError, ["hvp: ", "(2,)"], lambda: mg.hvp(lambda x: x, (np.ones(2),), (np.ones(2),))),
     "two results": (ValueError, ["grad", "one scalar", "(*, *)"], lambda: mg.grad(lambda x: (x, x))(1.0)),
     "an integer result": (TypeError, ["grad", "int64"], lambda: mg.grad(lambda x: mg.argmax(x))(np.ones(2))),
     "no such argument": (ValueError, ["grad", "argnums is 2", "1 argument"], lambda: mg.grad(lambda x: x, argnums=2)(1.0)),
@@ -92,6 +97,7 @@ BAD: dict[str, Row] = {
     "a cotangent of another structure": (TypeError, ["pullback", "*", "(*, *)"], lambda: mg.vjp(lambda x: x, 1.0)[1]((1.0, 1.0))),
     "a tangent of another shape": (ValueError, ["jvp", "(3,)", "(2,)"], lambda: mg.jvp(lambda x: x, (np.ones(2),), (np.ones(3),))),
     "tangents that are no tuple": (TypeError, ["jvp", "(x,), (v,)"], lambda: mg.jvp(lambda x: x, 1.0, 1.0)),  # type: ignore[arg-type]
+    "primals that are no tuple": (TypeError, ["hvp", "(x,), (v,)"], lambda: mg.hvp(lambda x: x, 1.0, 1.0)),  # type: ignore[arg-type]
     "an edge to nowhere": (ValueError, ["gradients", "'c'", "no path"], lambda: mg.gradients(mg.sum(A), [C], unused="error")),
     # loops
     "a carry that changes shape": (ValueError, ["scan", "(3,)", "(1, 3)"], lambda: mg.scan(lambda h, _: (h[None], None), np.ones(3), length=2)),
@@ -121,6 +127,18 @@ def test_the_message_names_operation_operands_and_line(what: str) -> None:
     assert re.search(rf"test_errors\.py:{first}\b", text), f"line {first} is not in:\n{text}"
     assert "minigrad/" not in re.sub(r"\S*test_errors\.py:\d+", "", text), "a line of the engine's own"
     assert len(text.splitlines()) < 12
+
+
+def test_names_of_other_libraries_are_hints_and_no_attributes() -> None:
+    assert not {*methods._ELSEWHERE} & {*methods.NODE_METHODS}
+    for name, instead in methods._ELSEWHERE.items():
+        assert not hasattr(A, name)
+        with pytest.raises(AttributeError, match=re.escape(f"instead: {instead}")):
+            getattr(A, name)
+        for function in re.findall(r"mg\.(\w+)", instead):
+            assert callable(getattr(mg, function))
+    with pytest.raises(AttributeError, match="^'Node' object has no attribute 'shap'$"):
+        A.shap  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_every_error_is_a_minigrad_error_and_a_built_in_one() -> None:
