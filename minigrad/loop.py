@@ -234,6 +234,8 @@ def _run_in_chunks(
     slices = [symbol(f"{x.name}_steps", (size, *x.shape), x.dtype) for x in inputs[n:]]
     chunk = _run_in_chunks(inputs, outputs, starts, slices, size, reverse, finer)
     chunks = [reshape(x, shape=(length // size, size, *x.shape[1:])) for x in xs]
+    for x, array in zip(inputs[n:], chunks, strict=True):
+        array.name = f"{x.name}_chunks"
     results = run_loop([*starts, *slices], chunk, carries, chunks, length // size, reverse, recompute=True,
                        progress=progress and progress.by(size))  # fmt: skip
     return [*results[:n], *[reshape(y, shape=(length, *y.shape[2:])) for y in results[n:]]]
@@ -249,6 +251,8 @@ def _part(x: Node, steps: slice) -> Node:
 def _called(loop: Loop, i: int) -> str:
     # the name of result i: that of the carry, or of what is stacked
     output = loop.graph.outputs[i]
+    if i >= loop.carries and output.primitive is pick:
+        return _called(output.inputs[0].params["loop"], output.params["position"])
     return (loop.graph.inputs[i].name if i < loop.carries else output.name) or output.primitive.name
 
 

@@ -19,12 +19,13 @@ import io
 import keyword
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from .errors import FreeSymbolError
+from .evaluation import out_of_memory
 from .graph import Graph, Loop, topological
 from .nodes import CONSTANT, SYMBOL, Node
 from .primitives import helpers
@@ -43,20 +44,31 @@ LITERAL_SIZE = 16  # a larger constant is a keyword parameter
 class Source:
     """Generated source: its text, its larger constants by name, and the function that the text defines."""
 
-    def __init__(self, name: str, text: str, constants: dict[str, np.ndarray[Any, Any]], weak: Sequence[bool]) -> None:
-        self.name, self.text, self.constants, self.weak = name, text, constants, tuple(weak)
+    def __init__(
+        self,
+        name: str,
+        text: str,
+        constants: dict[str, np.ndarray[Any, Any]],
+        weak: Sequence[bool],
+        progress: dict[str, Callable[[int, int], object]],
+    ) -> None:
+        self.name, self.text, self.constants, self.weak, self.progress = name, text, constants, tuple(weak), progress
         self.function = execute(text)[name]
 
     def __call__(self, *arrays: Any) -> tuple[Any, ...]:
         """Run the function on one array an input; a tuple comes back, one array an output."""
         inputs = [np.float64(a) if weak else np.asarray(a) for a, weak in zip(arrays, self.weak, strict=True)]
-        result: tuple[Any, ...] = self.function(*inputs, **self.constants)
+        try:
+            result: tuple[Any, ...] = self.function(*inputs, **self.constants, **self.progress)
+        except MemoryError as error:
+            raise out_of_memory(self.name, error) from None
         return result
 
     def save(self, path: str) -> list[str]:
         """Write the module to `path`, and its larger constants, if any, beside it as `.npz`; returns the paths.
 
-        Use them as `module.name(*arrays, **np.load("name.npz"))`. Files are written whole or not at all.
+        Use them as `module.name(*arrays, **np.load("name.npz"))`. Files are written whole or not at all. Whom a loop
+        tells its progress (see `mg.scan`) is a parameter that may be left out.
         """
         written = [path]
         _write(path, self.text.encode())
@@ -173,6 +185,9 @@ class _Writer:
         self.lines: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = []
         self.constants: dict[str, np.ndarray[Any, Any]] = {}
         self.arguments = [self.named(node, node.name or "x") for node in graph.inputs]
+        told = {id(tell): tell for tell in _told(graph)}
+        self.progress = {self.names.new("progress", lasting=True): tell for tell in told.values()}
+        self.lasting.update(self.progress)
         self.scope = ""
 
     def named(self, node: Node, wish: str, lasting: bool = False) -> str:
@@ -305,7 +320,7 @@ class _Writer:
         for name, value in zip(carries, before[:n], strict=True):
             self.lines.append((f"{indent}{name} = {value.text}", (name,), value.uses))
         outer = set(self.names.taken)  # what is named inside the loop is free again after it
-        t = self.names.new("t")
+        t = self.names.new("chunk" if loop.recompute else "t")
         steps = f"reversed(range({loop.length}))" if loop.reverse else f"range({loop.length})"
         start = len(self.lines)
         self.lines.append((f"{indent}for {t} in {steps}:", (), ()))
@@ -324,6 +339,7 @@ class _Writer:
             step = self.texts[outputs[i]]
             self.lines.append((f"{inside}{stack}[{t}] = {step.text}", (), (stack, *step.uses)))
         self.advance(carries, [self.texts[y] for y in outputs[:n]], inside)
+        self.tell(loop, t, inside)
         if self.lines[-1][0].endswith(":"):
             self.lines.append((f"{inside}pass", (), ()))
         unused = {name for i, name in enumerate(carries) if i not in picks}
@@ -333,6 +349,16 @@ class _Writer:
             i = found.params["position"]
             name = carries[i] if i < n else stacks[i]
             self.texts[found] = _Text(name, ATOM, (name,))
+
+    def tell(self, loop: Loop, t: str, indent: str) -> None:
+        """Say how far the loop is, to whoever asked for it."""
+        if (told := loop.progress) is not None:
+            name = next(name for name, tell in self.progress.items() if tell is told.tell)
+            rounds = f"{loop.length} - {t}" if loop.reverse else f"{t} + 1"
+            done = f"({rounds}) * {told.each}" if told.each > 1 else rounds
+            done = f"{told.before} + {done}" if told.before else done
+            self.lines.append((f"{indent}if {name} is not None:", (), (name,)))
+            self.lines.append((f"{indent}    {name}({done}, {told.total})", (), (name, t)))
 
     def forget(self, step: Graph) -> None:
         """A loop is written. Another may run the same step: there, the same nodes are other values."""
@@ -355,13 +381,14 @@ class _Writer:
         output = loop.graph.outputs[i]
         if found is not None and (found.name or (found.cotangent_of is not None and self.name_of(found.cotangent_of))):
             return self.wish(found, False)
+        every = "chunks" if loop.recompute else "steps"
         for carry, following in zip(loop.graph.inputs, loop.graph.outputs[: loop.carries], strict=False):
             if output is following:
-                return f"{carry.name}_steps"
+                return f"{carry.name}_{every}"
             if output is carry:
-                return f"previous_{carry.name}_steps"
+                return f"{carry.name}_kept" if loop.recompute else f"previous_{carry.name}_steps"
         name = self.name_of(output) or self.wish(output, True)
-        return name.rstrip("_") + "_steps"
+        return f"{name.rstrip('_').removesuffix('_steps')}_{every}"
 
     # ---- the module
 
@@ -374,14 +401,15 @@ class _Writer:
         listed = _wrapped(texts, 11)
         last = f"    return ({listed}{',' if len(texts) == 1 and listed == texts[0] else ''})"
         uses = tuple(name for _, used in results for name in used)
-        by_keyword = ["*", *self.constants] if self.constants else []
+        by_keyword = [*self.constants, *[f"{name}=None" for name in self.progress]]
+        by_keyword = ["*", *by_keyword] if by_keyword else []
         parameters = _wrapped(self.arguments + by_keyword, len(self.function) + 5)
         if len(self.lines) > PART:
             code = self.in_parts(parameters, last, uses)
         else:
             code = "\n".join([f"def {self.function}({parameters}):", *[text for text, _, _ in self.lines], last])
         text = "\n\n\n".join([*self.header(code), code]) + "\n"
-        return Source(self.function, text, self.constants, [node.weak for node in self.graph.inputs])
+        return Source(self.function, text, self.constants, [node.weak for node in self.graph.inputs], self.progress)
 
     def result(self, y: Node) -> tuple[str, tuple[str, ...]]:
         """An output as an array of the caller's own: a copy wherever it could be part of something else."""
@@ -409,7 +437,7 @@ class _Writer:
     def in_parts(self, parameters: str, last: str, last_uses: tuple[str, ...]) -> str:
         """Long straight code as functions that hand each other their variables in a dict `v`."""
         parts = _cut(self.lines)
-        given = [*self.arguments, *self.constants]
+        given = [*self.arguments, *self.constants, *self.progress]
         needed = [_used_before_set(part) for part in parts]
         later = set(last_uses).union(*needed)
         functions = []
@@ -487,6 +515,16 @@ def _collect_picks(graph: Graph, picks: dict[Node, list[Node]]) -> None:
             picks.setdefault(node.inputs[0], []).append(node)
     for inner in graph.subgraphs():
         _collect_picks(inner, picks)
+
+
+def _told(graph: Graph) -> Iterator[Callable[[int, int], object]]:
+    # the functions that loops tell their progress
+    for node in graph.nodes:
+        if node.shape is None:
+            loop: Loop = node.params["loop"]
+            if loop.progress is not None:
+                yield loop.progress.tell
+            yield from _told(loop.graph)
 
 
 def _comment(text: str) -> str:
