@@ -12,7 +12,7 @@ from ..graph import Graph, Loop, depending_on, rebuild, substitute
 from ..nodes import SYMBOL, Node
 from ..primitives.structure import pick
 
-__all__ = ["LoopEditor", "edit_loops", "stand_in"]
+__all__ = ["LoopEditor", "edit_loops", "in_order", "stand_in"]
 
 
 def stand_in(node: Node, shape: tuple[int, ...] | None = None) -> Node:
@@ -20,6 +20,14 @@ def stand_in(node: Node, shape: tuple[int, ...] | None = None) -> Node:
     made = Node(SYMBOL, (), {}, node.shape if shape is None else shape, node.dtype, node.weak, like=node)
     made.name = node.name or node.primitive.name
     return made
+
+
+def in_order(new: dict[Node, Node]) -> dict[Node, Node]:
+    """Replacements, each made from what has been replaced before it."""
+    done: dict[Node, Node] = {}
+    for old in sorted(new, key=lambda v: v.serial):
+        (done[old],) = substitute([new[old]], done)
+    return done
 
 
 class LoopEditor:

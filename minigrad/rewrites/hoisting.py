@@ -20,12 +20,12 @@ from ..graph import Graph, rebuild, substitute, topological
 from ..nodes import CONSTANT, Node, made_for
 from ..primitives.elementwise import add
 from ..primitives.linear_algebra import matmul
-from ..primitives.structure import broadcast_to, full, transpose
+from ..primitives.structure import broadcast_to, full, place, transpose
 from ..primitives.structure import sum as sum_over
-from .editing import LoopEditor, edit_loops, stand_in
+from .editing import LoopEditor, edit_loops, in_order, stand_in
 from .lifting import all_steps, tall
 
-__all__ = ["hoist", "postpone", "sum_after"]
+__all__ = ["hoist", "postpone", "regroup", "start_with", "sum_after"]
 
 # Entry by entry, all steps at once are faster than one by one only while they stay in the cache.
 CACHED_BYTES = 1 << 18
@@ -34,6 +34,11 @@ CACHED_BYTES = 1 << 18
 def bytes_of(x: Node) -> int:
     """How much memory a node's value takes."""
     return int(np.prod(x.shape, dtype=np.int64)) * x.dtype.itemsize
+
+
+def is_zero(x: Node) -> bool:
+    """Whether a node is an array of zeros."""
+    return x.primitive is full and x.params["value"] == 0
 
 
 # ------------------------------------------------------------------------------------------------------------ hoist
@@ -115,6 +120,80 @@ def _all_cached(v: Node, outside: dict[Node, _Outside]) -> bool:
     return v.primitive.elementwise and all(bytes_of(outside[x].node) <= CACHED_BYTES for x in (v, *v.inputs))
 
 
+# ------------------------------------------------------------------------------------------------- regroup, enter
+
+
+def regroup(graph: Graph) -> Graph:
+    """(x + h) + b -> (x + b) + h, where h alone is made from a carry: the rest can leave the loop."""
+    return edit_loops(graph, _regrouped)
+
+
+def _regrouped(loop: LoopEditor) -> bool:
+    carried = loop.carried()
+    nodes, uses = topological(loop.values), _uses(loop)
+    inner = {x for v in nodes if v.primitive is add for x in v.inputs if x.primitive is add and uses[x] == 1}
+    new: dict[Node, Node] = {}
+    with made_for() as context:
+        for v in nodes:
+            if v.primitive is not add or v in inner or v not in carried:
+                continue
+            terms = _all_terms(v, inner)
+            free = [x for x in terms if x not in carried]
+            if len(free) < 2 or any(x.dtype != v.dtype for x in terms):
+                continue
+            context.node(v)
+            total = free[0]
+            for x in [*free[1:], *[x for x in terms if x in carried]]:
+                total = add(total, x)
+            new[v] = total
+    if new:
+        loop.replace(in_order(new))
+    return bool(new)
+
+
+def _all_terms(v: Node, inner: set[Node]) -> list[Node]:
+    # (a + b) + (c + d) -> [a, b, c, d]
+    terms: list[Node] = []
+    pending = [v]
+    while pending:
+        x = pending.pop()
+        if x is v or x in inner:
+            pending += reversed(x.inputs)
+        else:
+            terms.append(x)
+    return terms
+
+
+def start_with(graph: Graph) -> Graph:
+    """A slice that is zero but at the first step, and that is added to a carry, is added to the carry's start."""
+    return edit_loops(graph, _started_with)
+
+
+def _started_with(loop: LoopEditor) -> bool:
+    users: dict[Node, list[Node]] = {}
+    for v in topological(loop.values):
+        for x in v.inputs:
+            users.setdefault(x, []).append(v)
+    first = loop.loop.length - 1 if loop.loop.reverse else 0
+    kept = set(loop.values)
+    changed = False
+    for x, array in list(loop.slices.items()):
+        if array.primitive is not place or array.params["index"] != (first,) or x in kept:
+            continue
+        (user, *others) = users.get(x, [None])
+        if others or user is None or user.primitive is not add:
+            continue
+        carry = next(c for c in user.inputs if c is not x) if user.inputs[0] is not user.inputs[1] else x
+        if carry not in loop.start or len(users[carry]) > 1 or carry in kept or carry.shape != x.shape:
+            continue
+        start = loop.start[carry]
+        loop.start[carry] = array.inputs[0] if is_zero(start) else add(start, array.inputs[0])
+        del loop.slices[x]
+        loop.replace({user: carry})
+        return _started_with(loop) or True
+    return changed
+
+
 # -------------------------------------------------------------------------------------------------------- sum_after
 
 
@@ -140,7 +219,7 @@ def _summed_after(loop: LoopEditor) -> bool:
         del loop.following[carry]
         with made_for() as context:
             context.node(following)
-            total = None if start.primitive is full and start.params["value"] == 0 else start
+            total = None if is_zero(start) else start
             for plan in plans:
                 assert plan is not None
                 made = plan[0](*[loop.stack_of(v) for v in plan[1]])
@@ -222,7 +301,7 @@ def _postponed(loop: LoopEditor) -> bool:
     changed = False
     for i, y in list(loop.ys.items()):
         late = [v for v in topological([y]) if v in varying and v not in early and v not in loop.slices]
-        if y not in late or not any(v.primitive is matmul for v in late):
+        if y not in set(late) or not any(v.primitive is matmul for v in late):
             continue
         made = _all_late(loop, y, late, varying)
         if made is not None:

@@ -21,7 +21,7 @@ from ..primitives.linear_algebra import matmul
 from ..primitives.structure import ALL, index, join, reshape, stack, transpose
 from ..primitives.structure import sum as sum_over
 from ..primitives.text import Cut, params_key
-from .editing import LoopEditor, edit_loops, stand_in
+from .editing import LoopEditor, edit_loops, in_order, stand_in
 from .lifting import tall
 
 __all__ = ["join_columns", "join_entries", "join_products", "join_slices", "join_sums","TEST"]
@@ -80,16 +80,8 @@ def _joined_products(loop: LoopEditor) -> bool:
             together.name = common_name([name_of(v) for v in products])
             new.update({v: part(together, i) for i, v in enumerate(products)})
     if new:
-        loop.replace(_in_order(new))
+        loop.replace(in_order(new))
     return bool(new)
-
-
-def _in_order(new: dict[Node, Node]) -> dict[Node, Node]:
-    # the replacements, each made from what has been replaced before it
-    done: dict[Node, Node] = {}
-    for old in sorted(new, key=lambda v: v.serial):
-        (done[old],) = substitute([new[old]], done)
-    return done
 
 
 def _kinds_of_use(nodes: Sequence[Node]) -> dict[Node, str]:
@@ -138,7 +130,7 @@ def _joined_sums(loop: LoopEditor) -> bool:
             total.cotangent_of, total.name = v.cotangent_of, v.name
             new[v] = total
     if new:
-        loop.replace(_in_order(new))
+        loop.replace(in_order(new))
     return bool(new)
 
 
@@ -487,7 +479,7 @@ def join_columns(graph: Graph) -> Graph:
         for v, place in members:
             new[v] = index(together, index=place)
             new[v].cotangent_of, new[v].name = v.cotangent_of, v.name
-    outputs = substitute(graph.outputs, _in_order(new)) if new else graph.outputs
+    outputs = substitute(graph.outputs, in_order(new)) if new else graph.outputs
     return Graph(graph.inputs, outputs, graph.in_structure, graph.out_structure) if new else graph
 
 
@@ -504,5 +496,5 @@ def _columns_of(v: Node, talls: dict[Node, Node]) -> tuple[Node, Cut] | None:
     return None
 
 from .simplify import simplify
-from .hoisting import hoist, sum_after, postpone
-TEST=[simplify,sum_after,join_products,join_entries,join_slices,join_sums,join_entries,join_slices,simplify,hoist,simplify,postpone,join_columns,simplify]
+from .hoisting import hoist, sum_after, postpone, regroup, start_with
+TEST=[simplify,start_with,sum_after,join_products,regroup,join_entries,join_slices,join_sums,join_entries,join_slices,simplify,hoist,simplify,postpone,join_columns,simplify]

@@ -186,6 +186,23 @@ def index_of_stack(y: Node, x: Node, index: Any) -> Any:
     return None
 
 
+@rule("index")
+def last_of_carried(y: Node, x: Node, index: Any) -> Any:
+    """hs[-1] -> h, of a loop that stacks its next carry"""
+    if x.primitive is not pick or not index or not isinstance(index[0], int):
+        return None
+    loop, i = x.inputs[0].params["loop"], x.params["position"]
+    last = 0 if loop.reverse else loop.length - 1
+    if i < loop.carries or index[0] % (loop.length or 1) != last:
+        return None
+    outputs = loop.graph.outputs
+    carry = next((k for k in range(loop.carries) if outputs[k] is outputs[i]), None)
+    if carry is None:
+        return None
+    end = pick(x.inputs[0], position=carry)
+    return end if len(index) == 1 else structure.index(end, index=index[1:])
+
+
 # ----------------------------------------------------------------------------------------------------- the one walk
 
 
