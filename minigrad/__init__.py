@@ -23,6 +23,7 @@ import numpy
 
 from . import errors, numpy_api
 from .checking import check_gradients
+from .compiling import compile
 from .drawing import render
 from .evaluation import evaluate
 from .graph import Graph
@@ -33,7 +34,7 @@ from .numpy_api import *  # noqa: F403  the names are listed by the families, an
 from .pytree import tree_leaves, tree_map
 from .reverse import edges, gradients
 from .tracing import trace
-from .transforms import compile, grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp
+from .transforms import grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp
 
 __version__ = "0.1.0"
 

@@ -2,6 +2,7 @@
 
 from . import errors as errors, numpy_api as numpy_api
 from .checking import check_gradients as check_gradients
+from .compiling import compile as compile
 from .drawing import render as render
 from .evaluation import evaluate as evaluate
 from .graph import Graph as Graph
@@ -12,7 +13,7 @@ from .pytree import tree_leaves as tree_leaves, tree_map as tree_map
 from .reverse import edges as edges, gradients as gradients
 from .tracing import trace as trace
 from .transforms import (
-    compile as compile, grad as grad, hessian as hessian, hvp as hvp, jacobian as jacobian, jvp as jvp,
+    grad as grad, hessian as hessian, hvp as hvp, jacobian as jacobian, jvp as jvp,
     stop_gradient as stop_gradient, value_and_grad as value_and_grad, vjp as vjp,
 )  # fmt: skip
 

@@ -17,7 +17,7 @@ import numpy as np
 __all__ = [
     "AllocationError", "ArgumentError", "AxisError", "DtypeError", "FeedError", "FreeSymbolError",
     "GradientCheckError", "GradientError", "ImmutableError", "IndexingError", "MinigradError", "MissingExtraError",
-    "NonFiniteError", "RangeError", "ShapeError", "StructureError",
+    "NonFiniteError", "RangeError", "RetraceWarning", "ShapeError", "StructureError",
 ]  # fmt: skip
 
 
@@ -83,6 +83,10 @@ class GradientCheckError(MinigradError, AssertionError):
 
 class AllocationError(MinigradError, MemoryError):
     """An array that does not fit into memory."""
+
+
+class RetraceWarning(UserWarning):
+    """Most calls of a compiled function have to trace it, because its arguments keep changing their shapes."""
 
 
 class MissingExtraError(MinigradError, ImportError):

@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
+import operator
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .errors import StructureError, explain
 
-__all__ = ["Structure", "flatten", "flatten_like", "flatten_with_paths", "tree_leaves", "tree_map"]
+__all__ = ["Structure", "flatten", "flatten_like", "flatten_with_paths", "sign", "tree_leaves", "tree_map"]
 
 _STATIC_TYPES = (str, bytes, type(None), bool, int, slice, type(Ellipsis), np.dtype, enum.Enum, range)
 
@@ -76,7 +78,7 @@ class Structure:
         """The pytree of this structure with these leaves."""
         if len(leaves) != self.size:
             raise StructureError(explain("rebuild", f"structure {self!r} has {self.size} leaves, got {len(leaves)}"))
-        return _rebuild(self, iter(leaves))
+        return next(iter(leaves)) if self.kind == "leaf" else _rebuild(self, iter(leaves).__next__)
 
 
 def _hashable(value: Any) -> Any:
@@ -88,29 +90,40 @@ def _hashable(value: Any) -> Any:
 _LEAF = Structure("leaf")
 
 
-def _rebuild(structure: Structure, leaves: Iterator[Any]) -> Any:
-    kind = structure.kind
-    if kind == "leaf":
-        return next(leaves)
-    if kind == "static":
+def _rebuild(structure: Structure, next_leaf: Callable[[], Any]) -> Any:
+    kind, keys = structure.kind, structure.keys
+    if type(kind) is str:  # what is no leaf is static
         return structure.value
-    children = [_rebuild(child, leaves) for child in structure.children]
+    children: list[Any] = []
+    for child in structure.children:
+        children.append(next_leaf() if child.kind == "leaf" else _rebuild(child, next_leaf))
     if kind is tuple:
         return tuple(children)
     if kind is list:
         return children
+    if kind is dict:
+        return dict(zip(keys, children, strict=True))
+    if issubclass(kind, tuple):
+        return tuple.__new__(kind, children)
     if issubclass(kind, dict):
         rebuilt = kind.__new__(kind)
         put = OrderedDict.__setitem__ if issubclass(kind, OrderedDict) else dict.__setitem__
-        for key, child in zip(structure.keys, children, strict=True):
+        for key, child in zip(keys, children, strict=True):
             put(rebuilt, key, child)
         return rebuilt
-    if issubclass(kind, tuple):
-        return tuple.__new__(kind, children)
     instance = object.__new__(kind)
-    for key, child in zip(structure.keys, children, strict=True):
+    if _fields_are_plain(kind, keys):
+        instance.__dict__.update(zip(keys, children, strict=True))
+        return instance
+    for key, child in zip(keys, children, strict=True):
         object.__setattr__(instance, key, child)  # works on frozen dataclasses too
     return instance
+
+
+@functools.cache
+def _fields_are_plain(kind: type, names: tuple[str, ...]) -> bool:
+    # whether to set the fields is to put them into the instance's dict, which is faster: no slots, no properties
+    return kind.__dictoffset__ != 0 and not any(hasattr(getattr(kind, name, None), "__set__") for name in names)
 
 
 def _is_leaf(value: Any) -> bool:
@@ -125,11 +138,12 @@ def _flatten(value: Any, path: str, out: list[tuple[str, Any]]) -> Structure:
     if _is_leaf(value) or isinstance(value, (float, complex)):
         out.append((path, value))
         return _LEAF
-    kind = type(value)
+    kind: Any = type(value)
     if isinstance(value, (*_STATIC_TYPES, type)):
         return Structure("static", value=value)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         names = tuple(value._fields)
+        _READ[kind] = iter
         children = tuple(_flatten(v, _join(path, n), out) for n, v in zip(names, value, strict=True))
         return Structure(kind, names, children)
     if kind in (tuple, list):
@@ -139,7 +153,8 @@ def _flatten(value: Any, path: str, out: list[tuple[str, Any]]) -> Structure:
         keys = tuple(value)
         return Structure(kind, keys, tuple(_flatten(v, f"{path}[{k!r}]", out) for k, v in value.items()))
     if dataclasses.is_dataclass(value):
-        names = tuple(field.name for field in dataclasses.fields(value))
+        names = _field_names(kind)
+        _READ[kind] = _all_of(names)
         return Structure(kind, names, tuple(_flatten(getattr(value, n), _join(path, n), out) for n in names))
     if callable(value):
         return Structure("static", value=value)
@@ -151,8 +166,68 @@ def _flatten(value: Any, path: str, out: list[tuple[str, Any]]) -> Structure:
     raise StructureError(explain(path or "argument", problem, instead=instead))
 
 
+@functools.cache
+def _field_names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
+
+
+# Classes of containers met so far, and what gives the children of an instance: the short way of `sign`.
+_READ: dict[type, Callable[[Any], Iterable[Any]]] = {}
+_PLAIN = {type(None), bool, int, str}
+
+
+@functools.cache
+def _all_of(names: tuple[str, ...]) -> Callable[[Any], Iterable[Any]]:
+    if len(names) < 2:  # attrgetter gives no tuple then
+        return lambda value: [getattr(value, name) for name in names]
+    return operator.attrgetter(*names)
+
+
+def sign(values: Iterable[Any], leaves: list[Any], key: list[Any]) -> None:
+    """Append the leaves of pytrees to `leaves`, and to `key` all that tells such pytrees apart but the leaves' values.
+
+    `flatten` for calls that are counted in microseconds: keys are equal where structures, shapes and dtypes are (bare
+    floats are a kind of their own). Read from the left, a key says at each place what comes next, so two different
+    structures never have the same.
+
+    >>> leaves, key = [], []
+    >>> sign([np.ones(3), (2.0, "relu")], leaves, key)
+    >>> leaves, key
+    ([array([1., 1., 1.]), 2.0], [(3,), dtype('float64'), <class 'tuple'>, 2, <class 'float'>, (<class 'str'>, 'relu')])
+    """
+    for value in values:
+        kind = type(value)
+        if kind is np.ndarray:
+            leaves.append(value)
+            key.append(value.shape)
+            key.append(value.dtype)
+        elif kind in _READ:
+            key.append(kind)
+            sign(_READ[kind](value), leaves, key)
+        elif kind in _PLAIN:
+            key.append((kind, value))
+        elif kind is float:
+            leaves.append(value)
+            key.append(float)
+        elif kind is tuple or kind is list:
+            key.append(kind)
+            key.append(len(value))
+            sign(value, leaves, key)
+        elif kind is dict:
+            key.append(dict)
+            key.append(tuple(value))
+            sign(value.values(), leaves, key)
+        else:
+            pairs, structure = flatten_with_paths(value)
+            key.append(structure)
+            for _, leaf in pairs:
+                leaves.append(leaf)
+                like = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
+                key += [type(leaf), like.shape, like.dtype]
 
 
 def flatten_with_paths(tree: Any, path: str = "") -> tuple[list[tuple[str, Any]], Structure]:

@@ -12,14 +12,14 @@ from .nodes import Node, as_node, symbol, tracing, weak_symbol
 from .numpy_api import products
 from .pytree import Structure, flatten_with_paths
 
-__all__ = ["call_on_symbols", "flatten_arguments", "symbols_like", "trace"]
+__all__ = ["call_on_symbols", "flatten_arguments", "parameter_names", "symbols_like", "trace"]
 
 
 def flatten_arguments(
     fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
 ) -> tuple[list[tuple[str, Any]], Structure]:
     """The leaves of a call's arguments, each with its path ("cell.forget.w_h"), and their structure."""
-    names = _parameter_names(fn, len(args))
+    names = parameter_names(fn, len(args))
     pairs: list[tuple[str, Any]] = []
     children = []
     for name, value in (*zip(names, args, strict=True), *kwargs.items()):
@@ -30,7 +30,8 @@ def flatten_arguments(
     return pairs, Structure(tuple, (), (Structure(tuple, (), tuple(children[: len(args)])), keywords))
 
 
-def _parameter_names(fn: Callable[..., Any], count: int) -> list[str]:
+def parameter_names(fn: Callable[..., Any], count: int) -> list[str]:
+    """What a function calls its first positional arguments."""
     code = getattr(getattr(fn, "__wrapped__", fn), "__code__", None)
     names = list(code.co_varnames[: code.co_argcount]) if code else []
     names = names[1:] if getattr(fn, "__self__", None) is not None else names

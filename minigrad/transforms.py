@@ -1,9 +1,8 @@
-"""Functions of functions: gradients, Jacobians, Hessians, products with them, and compilation.
+"""Functions of functions: gradients, Jacobians, Hessians, and products with them.
 
     grad(fn)(x)                            a pytree like x
     value, pullback = vjp(fn, x)           pullback(cotangent) -> (gradient,)
     value, tangent = jvp(fn, (x,), (v,))
-    compile(fn)(x)                         traced once, then run as generated NumPy
 
 Each calls `fn` on fresh symbols, differentiates the graph, and puts the arguments in afterwards. Given nodes (or where
 `fn` uses a free symbol from outside), nodes come back, so the transforms nest; else NumPy arrays do.
@@ -12,7 +11,6 @@ Each calls `fn` on fresh symbols, differentiates the graph, and puts the argumen
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,10 +27,9 @@ from .primitives.structure import stop_gradient as stop
 from .pytree import Structure, flatten, flatten_with_paths, tree_map
 from .reverse import accumulate, cast_to
 from .rewrites import merge_loops
-from .source import Source, generate
 from .tracing import call_on_symbols, flatten_arguments, symbols_like
 
-__all__ = ["compile", "grad", "hessian", "hvp", "jacobian", "jvp", "stop_gradient", "value_and_grad", "vjp"]
+__all__ = ["finish", "grad", "hessian", "hvp", "jacobian", "jvp", "stop_gradient", "value_and_grad", "vjp"]
 
 Function = Callable[..., Any]
 
@@ -380,72 +377,3 @@ def hessian(fn: Function, argnums: int | Sequence[int] = 0) -> Function:
     [[0.0, 4.0], [4.0, 2.0]]
     """
     return jacobian(_gradient("hessian", fn, argnums), argnums)
-
-
-# --------------------------------------------------------------------------------------------------------- compile
-
-
-class Compiled:
-    """What `compile` returns: a function, traced once for each structure, shapes and dtypes that it is called with."""
-
-    def __init__(self, fn: Function, check_finite: bool = False) -> None:
-        functools.update_wrapper(self, fn)
-        self._fn, self._check_finite = fn, check_finite
-        self._lock = threading.Lock()
-        self._made: dict[Any, tuple[Graph, Source | None]] = {}
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        pairs, structure = flatten_arguments(self._fn, args, kwargs)
-        leaves = [leaf for _, leaf in pairs]
-        if any(isinstance(leaf, Node) for leaf in leaves):
-            return self._fn(*args, **kwargs)
-        key = (structure, *[float if type(v) is float else (v.shape, v.dtype) for v in leaves])
-        made = self._made.get(key)
-        if made is None:
-            with self._lock:
-                made = self._made.get(key) or self._make(pairs, structure)
-                self._made[key] = made
-        graph, source = made
-        assert graph.out_structure is not None
-        if source is not None:
-            return graph.out_structure.rebuild(source(*leaves))
-        if graph.free:
-            return graph.out_structure.rebuild(finish(graph.outputs, graph.inputs, leaves))
-        return graph.out_structure.rebuild(run_graph(graph, leaves, check_finite=True))
-
-    def _make(self, pairs: Sequence[tuple[str, Any]], structure: Structure) -> tuple[Graph, Source | None]:
-        symbols = symbols_like(pairs)
-        results, out_structure = call_on_symbols(self._fn, symbols, structure)
-        graph = Graph(symbols, [node for _, node in results], structure, out_structure)
-        if graph.free:
-            return graph, None
-        if self._check_finite:
-            return merge_loops(graph), None
-        return graph, generate(graph, getattr(self._fn, "__name__", "compiled"))
-
-    def trace(self, *args: Any, **kwargs: Any) -> Graph:
-        """The graph that a call with these arguments runs, before it is simplified."""
-        from_fn = _Call("compile", self._fn, args, kwargs)
-        return Graph(from_fn.symbols, from_fn.outputs, from_fn.in_structure, from_fn.out_structure)
-
-    def source(self, *args: Any, **kwargs: Any) -> str:
-        """The NumPy source that a call with these arguments runs."""
-        return generate(self.trace(*args, **kwargs), getattr(self._fn, "__name__", "compiled")).text
-
-
-def compile(fn: Function, *, check_finite: bool = False) -> Compiled:
-    """A function that runs as generated NumPy source, made at the first call with each structure, shapes and dtypes.
-
-    The results belong to the caller: arrays that share memory with nothing. With `check_finite=True` the graph is
-    walked node by node instead (slower), and the first node that makes a NaN or an infinity raises NonFiniteError.
-
-    >>> import minigrad as mg, numpy as np
-    >>> f = mg.compile(lambda x, w: mg.tanh(x @ w))
-    >>> f(np.ones(2), np.zeros((2, 3))).tolist()
-    [0.0, 0.0, 0.0]
-    """
-    if not callable(fn):
-        raise ArgumentError(explain("compile", f"expected a function, got {type(fn).__name__}"))
-    return Compiled(fn, check_finite)
-
-

@@ -328,6 +328,7 @@ def test_weak_floats_take_the_dtype_of_what_they_meet() -> None:
 # --------------------------------------------------------------------------------------------------------- compilation
 
 
+@pytest.mark.filterwarnings("ignore::minigrad.errors.RetraceWarning")
 def test_compile_traces_once_for_each_structure_shape_and_dtype() -> None:
     calls: list[Any] = []
 
