@@ -1,0 +1,314 @@
+"""A graph as lines of NumPy: expressions, the names they get, and loops.
+
+An expression is written where it is used if that is its only use and the line stays short; else it gets a name: the
+user's, or that of the scope whose result it is (`t=3/forget` gives `forget_3`), or `d_` and the name of the node whose
+cotangent it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .errors import FreeSymbolError
+from .graph import Graph, Loop, topological
+from .naming import RESERVED, Names, clean, scope_name
+from .nodes import CONSTANT, SYMBOL, Node
+from .primitives.structure import index, pick, transpose
+from .primitives.text import ATOM, UNARY, array_literal, binding, is_uniform, literal, render
+
+__all__ = ["WIDTH", "Line", "Text", "Writer"]
+
+WIDTH = 100  # of a line
+INLINE = 80  # the longest expression that is written inside another
+LITERAL_SIZE = 16  # a larger constant is a keyword parameter
+
+_TEMPORARIES = {"sum": "total", "max": "largest", "min": "smallest", "any": "some", "all": "every", "index": "part"}
+
+Line = tuple[str, tuple[str, ...], tuple[str, ...]]  # its text, the names it sets, the names it uses
+
+
+class Text:
+    """An expression: its text, how tightly it binds, and the names it uses."""
+
+    __slots__ = ("precedence", "text", "uses")
+
+    def __init__(self, text: str, precedence: int, uses: tuple[str, ...]) -> None:
+        self.text, self.precedence, self.uses = text, precedence, uses
+
+
+class Writer:
+    """Writes one graph. `lines` are (text, names it sets, names it uses); loops write their bodies indented."""
+
+    def __init__(self, graph: Graph, name: str) -> None:
+        self.graph = graph
+        self.names = Names(RESERVED)
+        self.function = self.names.new(clean(name))
+        self.texts: dict[Node, Text] = {}
+        self.called: dict[Node, str] = {}  # what the nodes of a finished loop were called: their cotangents remember
+        self.lasting: set[str] = set()  # names of constants, which are the same everywhere
+        self.lines: list[Line] = []
+        self.constants: dict[str, np.ndarray[Any, Any]] = {}
+        self.arguments = [self.named(node, node.name or "x") for node in graph.inputs]
+        told = {id(tell): tell for tell in told_by(graph)}
+        self.progress = {self.names.new("progress", lasting=True): tell for tell in told.values()}
+        self.lasting.update(self.progress)
+        self.scope = ""
+        self.picks: dict[Node, list[Node]] = {}
+        collect_picks(graph, self.picks)
+
+    def named(self, node: Node, wish: str, lasting: bool = False) -> str:
+        """A name of its own for a node."""
+        name = self.names.new(wish, lasting)
+        self.texts[node] = Text(name, ATOM, (name,))
+        return name
+
+    def name_of(self, node: Node) -> str | None:
+        """The name that a node has, or had in its loop; None where it was written inside another's expression."""
+        text = self.texts[node].text if node in self.texts else self.called.get(node, "")
+        return text if text.isidentifier() else None
+
+    def is_whole(self, result: Node) -> bool:
+        """Whether a loop's result is an array of its own: a stack is, a carry may be anything."""
+        return bool(result.params["position"] >= result.inputs[0].params["loop"].carries)
+
+    # ---- bodies
+
+    def body(self, graph: Graph, indent: str, results: set[Node]) -> None:
+        """Write all nodes of a graph; the texts of its outputs are in `self.texts` afterwards. `results` get names."""
+        given = set(graph.inputs)
+        nodes = [node for node in topological(graph.outputs) if node not in given]
+        uses, foreign = _count_uses(nodes, graph.outputs)
+        foreign |= results
+        for node in nodes:
+            if node in self.texts:
+                continue
+            if node.primitive is CONSTANT:
+                self.constant(node, uses[node], indent)
+            elif node.primitive is SYMBOL:
+                raise FreeSymbolError(f"source: the symbol {node.name!r} is not among the inputs")
+            elif node.shape is None:
+                self.loop(node, indent)
+            elif node.primitive is not pick:
+                text = self.expression(node, indent)
+                once = uses[node] == 1 and node not in foreign and len(text.text) <= INLINE
+                self.texts[node] = text
+                if not once:
+                    self.assign(node, self.wish(node, node in foreign), indent)
+
+    def assign(self, node: Node, wish: str, indent: str) -> None:
+        """Give the node's expression a name, in a line of its own."""
+        text = self.texts[node]
+        if text.precedence == ATOM and text.text.isidentifier():
+            return  # a name of another's already
+        if node.scope and node.scope != self.scope:
+            self.lines.append((f"{indent}# {_comment(node.scope)}", (), ()))
+            self.scope = node.scope
+        name = self.named(node, wish)
+        self.lines.append((f"{indent}{name} = {text.text}", (name,), text.uses))
+
+    def wish(self, node: Node, scope_result: bool) -> str:
+        """What a node would like to be called."""
+        about, prefix = node, ""
+        while about.cotangent_of is not None:
+            about, prefix = about.cotangent_of, prefix + "d_"
+        if about.name:
+            return prefix + about.name
+        if prefix and (known := self.name_of(about)):
+            return prefix + known
+        if about.primitive is pick:
+            loop, i = about.inputs[0].params["loop"], about.params["position"]
+            is_stack = i >= loop.carries
+            return prefix + (self.stack_name(loop, i, None) if is_stack else loop.graph.inputs[i].name or "carry")
+        if about.primitive is index and not prefix and (base := self.name_of(about.inputs[0])):
+            place = about.params["index"]
+            if len(place) == 1 and isinstance(place[0], int):  # xs[3] is x_3
+                return f"{base.removesuffix('s') or base}_{place[0]}"
+        if about.primitive is transpose and not prefix and self.texts[about.inputs[0]].text.isidentifier():
+            return f"{self.texts[about.inputs[0]].text}_T"
+        scoped = scope_name(about.scope)
+        if scoped and (scope_result or prefix):
+            return prefix + scoped
+        return prefix + _TEMPORARIES.get(about.primitive.name, about.primitive.name)
+
+    def constant(self, node: Node, uses: int, indent: str) -> None:
+        """A literal where it is short, else a keyword parameter."""
+        value = node.cached
+        if node.weak:  # written as it is, wherever it stands
+            text = literal(value)
+            self.texts[node] = Text(text, UNARY if text.startswith("-") else ATOM, ())
+        elif is_uniform(value) or (value.size <= LITERAL_SIZE and not (node.name and value.ndim)):
+            text = array_literal(value)
+            if value.ndim == 0 and value.dtype == np.float64:
+                text = f"np.float64({literal(value.item())})"
+            self.texts[node] = Text(text, ATOM, ())
+            if uses > 1 and value.ndim:
+                self.assign(node, node.name or "constant", indent)
+        elif value.size <= LITERAL_SIZE:
+            name = self.named(node, node.name or "constant", lasting=True)
+            self.lasting.add(name)
+            self.lines.insert(0, (f"    {name} = {array_literal(value)}", (name,), ()))
+        else:
+            name = self.named(node, node.name or "constant", lasting=True)
+            self.lasting.add(name)
+            self.constants[name] = value
+
+    def expression(self, node: Node, indent: str) -> Text:
+        """The node's NumPy text on its operands; a line that would be too long gives its longest operands names."""
+        for x, once in zip(node.inputs, binding(node.primitive, node.params, len(node.inputs)).once, strict=True):
+            if not once and x.primitive is not CONSTANT:  # an expression that stands twice would be computed twice
+                self.assign(x, self.wish(x, False), indent)
+        while True:
+            operands = [self.texts[x] for x in node.inputs]
+            text = self.rendered(node, operands)
+            longest = max(node.inputs, key=lambda x: len(self.texts[x].text), default=None)
+            if len(text.text) + len(indent) <= WIDTH or longest is None or self.texts[longest].text.isidentifier():
+                return text
+            if longest.primitive is CONSTANT or len(self.texts[longest].text) < 24:
+                return text
+            self.assign(longest, self.wish(longest, False), indent)
+
+    def rendered(self, node: Node, operands: Sequence[Text]) -> Text:
+        """The node's NumPy text on these operands, in parentheses where they need them."""
+        uses = tuple(name for operand in operands for name in operand.uses)
+        if node.primitive.text == "{0}":
+            return Text(operands[0].text, operands[0].precedence, uses)
+        form = binding(node.primitive, node.params, len(operands))
+        parts = [
+            operand.text if operand.precedence >= needed else f"({operand.text})"
+            for operand, needed in zip(operands, form.operands, strict=True)
+        ]
+        return Text(render(node.primitive, parts, node.params), form.own, uses)
+
+    # ---- loops
+
+    def loop(self, node: Node, indent: str) -> None:
+        """A `for` over the steps: carries in variables, results stacked into arrays made before."""
+        loop: Loop = node.params["loop"]
+        n, m = loop.carries, loop.slices
+        inputs, outputs = loop.graph.inputs, loop.graph.outputs
+        picks = {p.params["position"]: p for p in self.picks[node]}
+        before = [self.texts[x] for x in node.inputs]
+        self.texts.update(zip(inputs[n + m :], before[n + m :], strict=True))
+        carries = [self.named(x, x.name or "carry") for x in inputs[:n]]
+        for name, value in zip(carries, before[:n], strict=True):
+            self.lines.append((f"{indent}{name} = {value.text}", (name,), value.uses))
+        outer = set(self.names.taken)  # what is named inside the loop is free again after it
+        t = self.names.new("chunk" if loop.recompute else "t")
+        steps = f"reversed(range({loop.length}))" if loop.reverse else f"range({loop.length})"
+        start = len(self.lines)
+        self.lines.append((f"{indent}for {t} in {steps}:", (), ()))
+        inside = indent + "    "
+        for x, array in zip(inputs[n : n + m], before[n : n + m], strict=True):
+            text = array.text if array.precedence >= ATOM else f"({array.text})"
+            known = array.text.isidentifier() and "_steps" in array.text
+            name = self.named(x, array.text.replace("_steps", "") if known else x.name or "x")
+            self.lines.append((f"{inside}{name} = {text}[{t}]", (name,), array.uses))
+        self.body(loop.graph, inside, {y for y in outputs[:n] if y.scope})
+        stacks = {i: self.names.new(self.stack_name(loop, i, picks.get(i))) for i in range(n, len(outputs))}
+        for i, stack in stacks.items():
+            shape, dtype = loop.result_types()[i]
+            kind = "" if dtype == np.float64 else f", dtype={literal(dtype)}"
+            self.lines.insert(start, (f"{indent}{stack} = np.empty({literal(shape)}{kind})", (stack,), ()))
+            step = self.texts[outputs[i]]
+            self.lines.append((f"{inside}{stack}[{t}] = {step.text}", (), (stack, *step.uses)))
+        self.advance(carries, [self.texts[y] for y in outputs[:n]], inside)
+        self.tell(loop, t, inside)
+        if self.lines[-1][0].endswith(":"):
+            self.lines.append((f"{inside}pass", (), ()))
+        unused = {name for i, name in enumerate(carries) if i not in picks}
+        self.forget(loop.graph)
+        self.names.release((outer | set(stacks.values()) | self.lasting) - unused)
+        for found in self.picks[node]:
+            i = found.params["position"]
+            name = carries[i] if i < n else stacks[i]
+            self.texts[found] = Text(name, ATOM, (name,))
+
+    def tell(self, loop: Loop, t: str, indent: str) -> None:
+        """Say how far the loop is, to whoever asked for it."""
+        if (told := loop.progress) is not None:
+            name = next(name for name, tell in self.progress.items() if tell is told.tell)
+            rounds = f"{loop.length} - {t}" if loop.reverse else f"{t} + 1"
+            done = f"({rounds}) * {told.each}" if told.each > 1 else rounds
+            done = f"{told.before} + {done}" if told.before else done
+            self.lines.append((f"{indent}if {name} is not None:", (), (name,)))
+            self.lines.append((f"{indent}    {name}({done}, {told.total})", (), (name, t)))
+
+    def forget(self, step: Graph) -> None:
+        """A loop is written. Another may run the same step: there, the same nodes are other values."""
+        for node in step.nodes:
+            if node in self.texts and self.texts[node].text not in self.lasting:
+                self.called[node] = self.texts.pop(node).text
+
+    def advance(self, carries: Sequence[str], following: Sequence[Text], indent: str) -> None:
+        """Give the carries their next values: one line each where no other still needs the old value, else together."""
+        left = {carry: text for carry, text in zip(carries, following, strict=True) if carry != text.text}
+        while left:
+            ready = [c for c in left if not any(c in text.uses for other, text in left.items() if other != c)]
+            for names in [[c] for c in ready] or [list(left)]:
+                texts = [left.pop(name) for name in names]
+                line = f"{indent}{', '.join(names)} = {', '.join(text.text for text in texts)}"
+                self.lines.append((line, tuple(names), tuple(use for text in texts for use in text.uses)))
+
+    def stack_name(self, loop: Loop, i: int, found: Node | None) -> str:
+        """What the stack of a step's results is called: `forget_steps`, `h_steps`, `previous_h_steps`."""
+        output = loop.graph.outputs[i]
+        if found is not None and (found.name or (found.cotangent_of is not None and self.name_of(found.cotangent_of))):
+            return self.wish(found, False)
+        every = "chunks" if loop.recompute else "steps"
+        for carry, following in zip(loop.graph.inputs, loop.graph.outputs[: loop.carries], strict=False):
+            if output is following:
+                return f"{carry.name}_{every}"
+            if output is carry:
+                return f"{carry.name}_kept" if loop.recompute else f"previous_{carry.name}_steps"
+        name = self.name_of(output) or self.wish(output, True)
+        return f"{name.rstrip('_').removesuffix('_steps')}_{every}"
+
+
+def _count_uses(nodes: Sequence[Node], outputs: Sequence[Node]) -> tuple[dict[Node, int], set[Node]]:
+    # how often each node is used, and which ones are the result of their scope: used from another, or by a loop
+    uses = dict.fromkeys(nodes, 0)
+    foreign: set[Node] = set()
+    for node in nodes:
+        looped = node.params["loop"].carries if node.shape is None else len(node.inputs)
+        for i, x in enumerate(node.inputs):
+            if x in uses:
+                uses[x] += 1
+                if i >= looped or (node.scope and x.scope and _forward_scope(x) != _forward_scope(node)):
+                    foreign.add(x)
+    for y in outputs:
+        if y in uses:
+            uses[y] += 1
+    return uses, foreign
+
+
+def _forward_scope(node: Node) -> str:
+    # the scope without what the reverse and forward passes put before it
+    return re.sub(r"^((backward|forward)(/|$))+", "", node.scope)
+
+
+def collect_picks(graph: Graph, picks: dict[Node, list[Node]]) -> None:
+    for node in graph.nodes:
+        if node.shape is None:
+            picks.setdefault(node, [])
+        elif node.primitive is pick:
+            picks.setdefault(node.inputs[0], []).append(node)
+    for inner in graph.subgraphs():
+        collect_picks(inner, picks)
+
+
+def told_by(graph: Graph) -> Iterator[Callable[[int, int], object]]:
+    # the functions that loops tell their progress
+    for node in graph.nodes:
+        if node.shape is None:
+            loop: Loop = node.params["loop"]
+            if loop.progress is not None:
+                yield loop.progress.tell
+            yield from told_by(loop.graph)
+
+
+def _comment(text: str) -> str:
+    return re.sub(r"[^\x20-\x7e]+", " ", text)
