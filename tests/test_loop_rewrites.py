@@ -79,3 +79,20 @@ def test_the_last_states_alone_need_no_stack():
     cell, xs = rnn.GRUCell.init(3, 4, rng=0), np.ones((5, 2, 3))
     source = mg.trace(lambda cell, xs: rnn.scan(cell, xs)[1], cell, xs).source
     assert "np.empty" not in source
+
+
+def test_the_gradient_of_a_loop_in_a_loop_runs_both_steps_once():
+    def nested(w, xs):
+        outer = lambda h, rows: (mg.scan(lambda k, x: (mg.tanh(k @ w + x), None), h, rows)[0] * 0.5, None)
+        return mg.sum(mg.scan(outer, np.ones(3), xs)[0])
+
+    def count(graph, name):
+        return sum(count(inner, name) for inner in graph.subgraphs()) + sum(n.primitive.name == name for n in graph.nodes)
+
+    w, xs = np.eye(3), np.ones((5, 4, 3))
+    graph = mg.trace(mg.value_and_grad(nested), w, xs)
+    merged = merge_loops(graph)
+    assert count(merged, "scan") == 4  # forward and backward, the outer loop and the inner one
+    assert count(merged, "tanh") == 1
+    for a, b in zip(graph.evaluate(w, xs), merged.evaluate(w, xs), strict=True):
+        np.testing.assert_array_equal(a, b)

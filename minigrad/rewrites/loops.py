@@ -17,8 +17,24 @@ def merge_loops(graph: Graph) -> Graph:
     """Loops over the same step and the same inputs become one loop that has all their results.
 
     The gradient of a loop stacks what its backward loop needs by running the same step with more outputs. The steps
-    of the two share their very nodes, so which results they have in common is a matter of identity.
+    of the two share their very nodes, so which results they have in common is a matter of identity. Loops inside loops
+    are merged in their turn.
     """
+    graph = _with_loops_merged(graph)
+    steps = {node: merge_loops(node.params["loop"].graph) for node in graph.nodes if node.shape is None}
+    if all(step is node.params["loop"].graph for node, step in steps.items()):
+        return graph
+    new: dict[Node, Node] = {}
+    for node in graph.nodes:
+        new[node] = node if node.is_leaf else rebuild(node, [new[x] for x in node.inputs])
+        if node in steps:
+            loop: Loop = node.params["loop"]
+            step = loop.repeating(steps[node], loop.carries, loop.slices)
+            new[node] = Node(node.primitive, new[node].inputs, {"loop": step}, None, None, like=node)
+    return _renamed(graph, new)
+
+
+def _with_loops_merged(graph: Graph) -> Graph:
     loops = [node for node in graph.nodes if node.shape is None]
     groups: dict[tuple[object, ...], list[Node]] = {}
     for node in loops:
