@@ -27,8 +27,8 @@ PACKAGES = ("minigrad", "rnn")
 ROOMS = {
     "minigrad": [
         "errors", "pytree", "nodes", "graph", "primitives", "indexing", "evaluation", "numpy_api", "tracing", "reverse",
-        "forward", "loop", "rewrites", "schedule", "source", "transforms", "compiling", "checking", "drawing", "methods",
-        "__init__", "__main__",
+        "forward", "loop", "rewrites", "schedule", "naming", "writer", "source", "transforms", "compiling", "checking", "drawing",
+        "methods", "__init__", "__main__",
     ],
     "rnn": [
         "initializers", "cells", "sequences", "layers", "tasks", "training", "saves", "exchange", "text", "characters",

@@ -270,12 +270,12 @@ def check_text(text: str) -> None:
     assert ast.unparse(tree.body[0]) == "import numpy as np"
     names = {function.name for function in functions}
     for function in functions:
-        if not any(function.name == key for key in source._HELPERS):
+        if not any(function.name == key for key in source.HELPERS):
             stored = {node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
             stored |= {argument.arg for argument in [*function.args.args, *function.args.kwonlyargs]} - {"v"}
-            assert not stored & {"np", "v", *dir(builtins), *source._HELPERS, *names}
+            assert not stored & {"np", "v", *dir(builtins), *source.HELPERS, *names}
             called = {ast.unparse(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)}
-            assert all(c.startswith("np.") or c in {*source._HELPERS, *names, "range", "reversed"} for c in called)
+            assert all(c.startswith("np.") or c in {*source.HELPERS, *names, "range", "reversed"} for c in called)
 
 
 def test_two_inputs_of_one_name() -> None:
