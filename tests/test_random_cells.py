@@ -1,0 +1,187 @@
+"""Random steps of up to thirty operations give the same however they are run: see `random_cells` and `cell_judge`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import rewrites
+from minigrad.graph import Graph, Loop, rebuild
+from minigrad.nodes import Node
+from minigrad.primitives.elementwise import tanh
+
+from . import cell_judge
+from .cell_judge import Judge
+from .cell_operations import OPERATIONS
+from .random_cells import main, random_cell
+
+QUICK, MANY = 30, 400
+
+
+@pytest.mark.parametrize("first", range(0, QUICK, 5))
+def test_all_ways_to_run_a_cell_agree(first: int) -> None:
+    judge = Judge(subsets=4)
+    for seed in range(first, first + 5):
+        cell = random_cell(seed)
+        failure = judge.failure(cell, seed)
+        assert failure is None, judge.report(cell, failure, seed)
+    assert judge.skipped <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(QUICK, QUICK + MANY, 20))
+def test_all_ways_to_run_many_cells_agree(first: int) -> None:
+    judge = Judge(subsets=12)
+    for seed in range(first, first + 20):
+        cell = random_cell(seed)
+        failure = judge.failure(cell, seed)
+        assert failure is None, judge.report(cell, failure, seed)
+    assert judge.skipped <= 3
+
+
+# ------------------------------------------------------------------------------------------------- what cells are like
+
+
+def test_the_same_seed_gives_the_same_cell() -> None:
+    assert str(random_cell(3)) == str(random_cell(3)) != str(random_cell(4))
+
+
+def test_cells_are_of_all_kinds() -> None:
+    cells = [random_cell(seed) for seed in range(300)]
+    assert {cell.length for cell in cells} == {0, 1, 2, 3, 5, 9}
+    assert {cell.twice for cell in cells} == {"once", "on", "back"}
+    assert {len(cell.carry) for cell in cells} == {0, 1, 2, 3, 4}
+    assert {len(cell.xs) for cell in cells} == {0, 1, 2, 3}
+    assert max(len(cell.inside) for cell in cells) >= 30
+    assert any(cell.reverse for cell in cells)
+    assert any(value in cell.carry and value != name for cell in cells for name, value in cell.following.items())
+    assert any(cell.following.get(name) == name for cell in cells for name in cell.carry)
+    assert any(len(set(cell.ys)) < len(cell.ys) for cell in cells)
+    assert {a.dtype.kind for cell in cells for a in cell.xs.values()} == {"f", "i", "b"}
+    texts = " ".join(str(cell) for cell in cells)
+    for word in ("@", ".T", "where", "softmax", "einsum", "one_hot", "argmax", "float32", "stop_gradient", "grad(", "rows(",
+                 "times(", "concatenate", "stack", "split", "reshape", "transpose", "take", "cumsum", "full"):  # fmt: skip
+        assert word in texts, word
+
+
+def test_every_operation_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = dict.fromkeys([operation.__name__ for operation, _ in OPERATIONS], 0)
+
+    def counted(operation: Any) -> Any:
+        def apply(draft: Any) -> Any:
+            made = operation(draft)
+            counts[operation.__name__] += made is not None
+            return made
+
+        return apply
+
+    monkeypatch.setattr("tests.cell_operations.OPERATIONS", [(counted(o), weight) for o, weight in OPERATIONS])
+    for seed in range(150):
+        random_cell(seed)
+    assert min(counts.values()) > 5, counts
+
+
+def test_values_stay_small() -> None:
+    for seed in range(60):
+        cell = random_cell(seed)
+        results = cell.results(mg.scan, {name: mg.constant(a) for name, a in cell.arguments.items()})
+        assert all(np.all(np.abs(np.asarray(y)) < 50) for y in mg.tree_leaves(results))
+
+
+# ----------------------------------------------------------------------------------------- the judge notices what is wrong
+
+
+def wrong(change: Any) -> Any:
+    """A rewrite that changes the nodes, those in loops too, for which `change(node, inputs)` gives another."""
+
+    def rewrite(graph: Graph) -> Graph:
+        new: dict[Node, Node] = {}
+        for node in graph.nodes:
+            inputs = [new[x] for x in node.inputs]
+            changed = change(node, inputs)
+            new[node] = changed if changed is not None else node if node.is_leaf else rebuild(node, inputs)
+        return Graph(graph.inputs, [new[y] for y in graph.outputs], graph.in_structure, graph.out_structure)
+
+    return rewrite
+
+
+def always_forward(node: Node, inputs: list[Node]) -> Node | None:
+    loop: Loop | None = node.params.get("loop")
+    if loop is None or not loop.reverse or loop.length < 2:
+        return None
+    turned = Loop(loop.graph, loop.carries, loop.slices, loop.length, False)
+    return Node(node.primitive, tuple(inputs), {"loop": turned}, None, None, like=node)
+
+
+def a_bit_less(node: Node, inputs: list[Node]) -> Node | None:
+    return tanh(inputs[0]) * (1 - 1e-9) if node.primitive is tanh else None
+
+
+@pytest.mark.parametrize("change", [always_forward, a_bit_less])
+def test_a_wrong_rewrite_is_found_and_shown_small(change: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(rewrites.PASSES, "wrong", wrong(change))
+    for seed in range(40):
+        judge = Judge(subsets=4)
+        cell = random_cell(seed)
+        failure = judge.failure(cell, seed)
+        if failure is not None:
+            break
+    assert failure is not None
+    assert "compiled" in failure.way
+    assert "wrong" not in failure.way  # with that rewrite left out, all is well
+    small, _ = judge.smaller(cell, failure, seed)
+    assert judge.failure(small, seed, (failure.question, failure.way)) is not None
+    assert len(small.inside) <= 3
+    report = judge.report(cell, failure, seed)
+    assert f"--seed {seed}" in report
+    assert "loop 0:" in report or "tanh" in report
+
+
+def test_an_exception_is_found_with_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(graph: Graph) -> Graph:
+        raise KeyError("nobody expects this")
+
+    monkeypatch.setitem(rewrites.PASSES, "broken", broken)
+    failure = Judge(subsets=2).failure(random_cell(1), 1)
+    assert failure is not None
+    assert failure.problem.strip().endswith("KeyError: 'nobody expects this'")
+
+
+def test_results_that_a_later_call_changes_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = cell_judge.generate
+
+    def careless(*arguments: Any) -> Any:
+        source, kept = made(*arguments), {}
+
+        def run(*leaves: Any) -> Any:
+            results = source(*leaves)
+            for i, result in enumerate(results):
+                buffer = kept.setdefault(i, np.empty_like(result))
+                buffer[...] = result
+            return tuple(kept.values())
+
+        return run
+
+    monkeypatch.setattr(cell_judge, "generate", careless)
+    failure = Judge(subsets=2).failure(random_cell(1), 1)
+    assert failure is not None
+    assert "a later call changed what was handed out" in failure.problem
+
+
+def test_the_command_counts_and_names_the_rewrites(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--count", "2", "--subsets", "2"]) == 0
+    assert re.search(r"2 cells, 0 failed; \d+ runs compared, 0 cells skipped.*\n?.*simplify", capsys.readouterr().out)
+
+
+def test_the_command_prints_the_cell_that_fails(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(rewrites.PASSES, "wrong", wrong(a_bit_less))
+    assert main(["--count", "20", "--subsets", "2"]) == 1
+    printed = capsys.readouterr().out
+    assert "times what rounding allows" in printed
+    assert "again: python -m tests.random_cells --seed" in printed
