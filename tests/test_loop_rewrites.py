@@ -83,7 +83,9 @@ def test_the_last_states_alone_need_no_stack():
 
 def test_the_gradient_of_a_loop_in_a_loop_runs_both_steps_once():
     def nested(w, xs):
-        outer = lambda h, rows: (mg.scan(lambda k, x: (mg.tanh(k @ w + x), None), h, rows)[0] * 0.5, None)
+        def outer(h, rows):
+            return mg.scan(lambda k, x: (mg.tanh(k @ w + x), None), h, rows)[0] * 0.5, None
+
         return mg.sum(mg.scan(outer, np.ones(3), xs)[0])
 
     def count(graph, name):
