@@ -251,7 +251,7 @@ def _range(value: Any) -> str:
 
 def run_graph(graph: Graph, values: Sequence[Any], check_finite: bool = False) -> list[Any]:
     """The outputs of a graph, as arrays of the caller's own."""
-    numbers = [np.float64(v) if type(v) is float else v for v in values]
+    numbers = [np.float64(v) if type(v) is float else np.asarray(v) for v in values]  # a np.matrix multiplies otherwise
     return [np.array(v) for v in Plan(graph.inputs, graph.outputs).run(numbers, check_finite)]
 
 

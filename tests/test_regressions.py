@@ -84,3 +84,24 @@ def test_a_bare_bound_beyond_the_integers_is_none(low: Any, high: Any) -> None:
 def test_the_conjugate_of_a_boolean_is_a_number() -> None:
     x = np.array([True, False])
     assert mg.conj(x).dtype == np.asarray(mg.conj(x)).dtype == np.conj(x).dtype
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_a_matrix_is_an_array_like_any_other() -> None:
+    def squared(x: Array) -> Array:
+        return mg.sum(x * x)  # of a matrix, NumPy's * would be a product
+
+    x = np.array([[1.0, 2.0], [3.0, 4.0]])
+    for f in (mg.value_and_grad(squared), mg.compile(mg.value_and_grad(squared)), lambda x: mg.trace(squared, x).evaluate(x)):
+        found, expected = mg.tree_leaves(f(np.asmatrix(x))), mg.tree_leaves(f(x))
+        assert [type(a) for a in found] == [type(a) for a in expected]
+        assert all(np.array_equal(a, b) for a, b in zip(found, expected))
+
+
+def test_a_masked_array_is_refused_by_all_that_would_drop_its_mask() -> None:
+    x = np.ma.masked_array([1.0, 2.0], [0, 1])
+    compiled = mg.compile(mg.sum)
+    compiled(np.ones(2))  # of its shape and dtype
+    for f in (compiled, mg.grad(mg.sum), lambda x: mg.vjp(mg.sum, x), lambda x: mg.trace(mg.sum, x, 0)):
+        with pytest.raises(mg.errors.DtypeError, match="masked arrays are not supported"):
+            f(x)
