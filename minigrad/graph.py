@@ -11,7 +11,7 @@ order: no walk is recursive.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -30,12 +30,18 @@ __all__ = ["Graph", "Loop", "depending_on", "free_symbols", "matches", "rebuild"
 # --------------------------------------------------------------------------------------------------------- walks
 
 
-def topological(outputs: Iterable[Node], newer_than: int = -1) -> list[Node]:
-    """All nodes that `outputs` are made from, inputs before what uses them; only those made after `newer_than`."""
+def topological(outputs: Iterable[Node], newer_than: int = -1, ends: Container[Node] = frozenset()) -> list[Node]:
+    """All nodes that `outputs` are made from, inputs before what uses them.
+
+    Only those made after `newer_than`, and none that is used to make a node of the set `ends` and nothing else.
+    """
     stack = [node for node in outputs if node.serial > newer_than]
     seen = set(stack)
     while stack:
-        for node in stack.pop().inputs:
+        user = stack.pop()
+        if user in ends:
+            continue
+        for node in user.inputs:
             if node not in seen and node.serial > newer_than:
                 seen.add(node)
                 stack.append(node)
@@ -46,14 +52,19 @@ def _serial(node: Node) -> int:
     return node.serial
 
 
-def depending_on(targets: Iterable[Node], outputs: Iterable[Node]) -> list[Node]:
-    """The nodes of `outputs`' graph that are made from any of `targets`, the targets too, in topological order."""
+def depending_on(
+    targets: Iterable[Node], outputs: Iterable[Node], ends: Container[Node] = frozenset()
+) -> list[Node]:
+    """The nodes of `outputs`' graph that are made from any of `targets`, the targets too, in topological order.
+
+    None that is used to make a node of the set `ends` and nothing else.
+    """
     found = set(targets)
     if not found:
         return []
     oldest = min(node.serial for node in found)
     order = []
-    for node in topological(outputs, newer_than=oldest - 1):
+    for node in topological(outputs, oldest - 1, ends):
         if node in found or any([x in found for x in node.inputs]):
             found.add(node)
             order.append(node)
@@ -79,7 +90,7 @@ def rebuild(node: Node, inputs: Sequence[Node]) -> Node:
 def substitute(outputs: Sequence[Node], replacements: dict[Node, Node]) -> list[Node]:
     """The same expressions with some nodes replaced by others."""
     new = dict(replacements)
-    for node in depending_on(replacements, outputs):
+    for node in depending_on(replacements, outputs, ends=replacements):
         if node not in new:
             made = new[node] = rebuild(node, [new.get(x, x) for x in node.inputs])
             if made is not node and made.cotangent_of is not None:

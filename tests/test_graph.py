@@ -237,6 +237,18 @@ def test_topological_order_and_substitution() -> None:
     check_graph(Graph([], [wider]))
 
 
+def test_substitute_makes_nothing_that_only_replaced_nodes_are_made_from() -> None:
+    x, y, z = (mg.symbol(name, (2,)) for name in "xyz")
+    between = mg.sin(x)
+    replaced = mg.exp(between)
+    above = replaced * x
+    above.cotangent_of = between
+    (made,) = substitute([above], {x: y, replaced: z})
+    assert [a.name for a in made.inputs] == ["z", "y"]
+    assert made.cotangent_of is between, "no copy of it is in the new expression"
+    assert topological([above], ends={replaced}) == [x, replaced, above]
+
+
 def test_graph_has_its_parts() -> None:
     graph = mg.trace(lambda x, s: {"y": x * s, "n": [s]}, np.ones(2), np.array(2.0))
     assert [node.name for node in graph.inputs] == ["x", "s"]
