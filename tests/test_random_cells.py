@@ -13,11 +13,13 @@ from minigrad import rewrites
 from minigrad.graph import Graph, Loop, rebuild
 from minigrad.nodes import Node
 from minigrad.primitives.elementwise import tanh
+from minigrad.rewrites import PASSES
+from minigrad.source import generate
 
 from . import cell_judge
 from .cell_judge import Judge
 from .cell_operations import OPERATIONS
-from .random_cells import main, random_cell
+from .random_cells import loop, main, random_cell
 
 QUICK, MANY = 30, 400
 
@@ -185,3 +187,17 @@ def test_the_command_prints_the_cell_that_fails(
     printed = capsys.readouterr().out
     assert "times what rounding allows" in printed
     assert "again: python -m tests.random_cells --seed" in printed
+
+
+# ------------------------------------------------------------------------------------------------- what it has found
+
+
+def test_a_result_that_a_loop_gives_twice_is_two_arrays() -> None:
+    def f(h: Any) -> Any:
+        _, (hs, again) = mg.scan(lambda h, _: (mg.tanh(h), (h, h)), h, length=2)
+        return mg.sum(hs * hs), (hs, again)
+
+    graph = mg.trace(mg.grad(f, has_aux=True), np.ones(3))  # two loops over the same step, which become one
+    _, a, b = generate(graph, without=PASSES)(np.ones(3))
+    assert np.array_equal(a, b)
+    assert not np.shares_memory(a, b)
