@@ -4,7 +4,7 @@ Every computation is a graph; its gradient is another graph of the same primitiv
 simplified, drawn, printed as NumPy source, and run as that very source.
 
 Expressions   constant, symbol, gradients, edges, evaluate, stop_gradient, scope
-Functions     compile, grad, value_and_grad, vjp, jvp, jacobian, hessian, hvp, trace, scan
+Functions     compile, grad, value_and_grad, vjp, jvp, jacobian, hessian, hvp, trace, scan, unroll_scan
 Checking      check_gradients
 Drawing       render
 Pytrees       tree_map, tree_leaves
@@ -33,6 +33,7 @@ from .nodes import Node, constant, scope, symbol
 from .numpy_api import *  # noqa: F403  the names are listed by the families, and tested against NumPy's
 from .pytree import tree_leaves, tree_map
 from .reverse import edges, gradients
+from .rewrites.unrolling import unroll_scan
 from .tracing import trace
 from .transforms import grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp
 
@@ -41,7 +42,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Graph", "Node", "check_gradients", "compile", "constant", "edges", "errors", "evaluate", "grad", "gradients",
     "hessian", "hvp", "jacobian", "jvp", "render", "scan", "scope", "stop_gradient", "symbol", "trace", "tree_leaves",
-    "tree_map", "value_and_grad", "vjp",
+    "tree_map", "unroll_scan", "value_and_grad", "vjp",
 ]  # fmt: skip
 __all__ += numpy_api.__all__
 

@@ -11,6 +11,7 @@ from .nodes import Node as Node, constant as constant, scope as scope, symbol as
 from .numpy_api import linalg as linalg
 from .pytree import tree_leaves as tree_leaves, tree_map as tree_map
 from .reverse import edges as edges, gradients as gradients
+from .rewrites.unrolling import unroll_scan as unroll_scan
 from .tracing import trace as trace
 from .transforms import (
     grad as grad, hessian as hessian, hvp as hvp, jacobian as jacobian, jvp as jvp,

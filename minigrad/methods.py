@@ -22,6 +22,7 @@ from .nodes import SYMBOL, Node
 from .primitives import elementwise, linear_algebra
 from .pytree import flatten
 from .rewrites import simplify
+from .rewrites.unrolling import unroll_scan
 from .source import Source, generate
 
 __all__ = ["GRAPH_METHODS", "NODE_METHODS"]
@@ -290,6 +291,7 @@ NODE_METHODS |= {"reshape": _reshape_method, "transpose": _transpose_method}
 GRAPH_METHODS: dict[str, Any] = {
     "evaluate": _evaluate_graph,
     "simplify": simplify,
+    "unroll_scan": unroll_scan,
     "render": lambda self, path=None, **options: drawing.render(self, path, **options),
     "save": _save_source,
     "source": property(lambda self: _generated(self).text, doc="The graph as NumPy source: what `compile` runs."),
