@@ -188,7 +188,7 @@ class Compiled:
         with self._lock:
             self._since = self._since or start
             elapsed = end - self._since
-            dominates = self._misses >= MANY and self._misses > self._hits and self._seconds > elapsed / 2
+            dominates = len(self._made) >= MANY and self._misses > self._hits and self._seconds > elapsed / 2
             if self._warned or not dominates:
                 return
             self._warned = True

@@ -223,6 +223,9 @@ def sign(values: Iterable[Any], leaves: list[Any], key: list[Any]) -> None:
             sign(value.values(), leaves, key)
         else:
             pairs, structure = flatten_with_paths(value)
+            if kind in _READ:  # now that it has been met
+                sign((value,), leaves, key)
+                continue
             key.append(structure)
             for _, leaf in pairs:
                 leaves.append(leaf)
