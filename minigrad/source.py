@@ -202,5 +202,5 @@ def _used_before_set(lines: Iterable[Line]) -> set[str]:
 def _untyped(text: str) -> str:
     # a helper's source without its annotations, which would need imports
     first, rest = text.split("\n", 1)
-    first = re.sub(r": (Array|Any|int|tuple\[int, \.\.\.\])", "", re.sub(r" -> \w+:", ":", first))
+    first = re.sub(r": (Array|Any|int|tuple\[int, \.\.\.\])", "", re.sub(r" -> \w+:", ":", first)).replace(" = ", "=")
     return f"{first}\n{rest}".rstrip()

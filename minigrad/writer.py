@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .errors import FreeSymbolError
 from .graph import Graph, Loop, topological
 from .naming import RESERVED, Names, clean, scope_name
-from .nodes import CONSTANT, SYMBOL, Node
-from .primitives.structure import index, pick, transpose
-from .primitives.text import ATOM, UNARY, array_literal, binding, is_uniform, literal, render
+from .nodes import CONSTANT, SYMBOL, Node, Shape
+from .primitives.structure import index, join, pick, reshape, stack, transpose
+from .primitives.text import (
+    ATOM, UNARY, array_literal, binding, has_out_form, is_uniform, literal, render, render_into,
+)  # fmt: skip
+from .schedule import Plan, schedule
 
 __all__ = ["WIDTH", "Line", "Text", "Writer"]
 
@@ -40,6 +43,28 @@ class Text:
         self.text, self.precedence, self.uses = text, precedence, uses
 
 
+class Place(NamedTuple):
+    """A place in an array: all of it, one part along the first axis, or the parts from `first` to `stop`."""
+
+    array: str
+    first: int | None = None
+    stop: int | None = None
+
+    @property
+    def text(self) -> str:
+        """As it is written."""
+        if self.first is None:
+            return self.array
+        return f"{self.array}[{self.first}]" if self.stop is None else f"{self.array}[{self.first}:{self.stop}]"
+
+    def part(self, i: int, stop: int | None = None) -> Place:
+        """Part `i` of this place, or the parts from `i` to `stop`."""
+        if self.first is not None and self.stop is None:
+            return Place(self.text, i, stop)
+        shift = self.first or 0
+        return Place(self.array, i + shift, None if stop is None else stop + shift)
+
+
 class Writer:
     """Writes one graph. `lines` are (text, names it sets, names it uses); loops write their bodies indented."""
 
@@ -57,6 +82,9 @@ class Writer:
         self.progress = {self.names.new("progress", lasting=True): tell for tell in told.values()}
         self.lasting.update(self.progress)
         self.scope = ""
+        self.placed: set[Node] = set()  # computed straight into a part of a buffer, when the buffer's turn comes
+        self.buffered: set[Node] = set()  # the buffers
+        self.places: dict[Node, str] = {}  # computed straight into a row of a stack
         self.picks: dict[Node, list[Node]] = {}
         collect_picks(graph, self.picks)
 
@@ -87,26 +115,93 @@ class Writer:
             if node in self.texts:
                 continue
             if node.primitive is CONSTANT:
-                self.constant(node, uses[node], indent)
+                self.constant(node, uses[node])
             elif node.primitive is SYMBOL:
                 raise FreeSymbolError(f"source: the symbol {node.name!r} is not among the inputs")
             elif node.shape is None:
                 self.loop(node, indent)
-            elif node.primitive is not pick:
+            elif node in self.buffered:
+                self.fill_buffer(node, indent)
+            elif node in self.places:
+                self.fill_row(node, indent)
+            elif node.primitive is not pick and node not in self.placed:
                 text = self.expression(node, indent)
                 once = uses[node] == 1 and node not in foreign and len(text.text) <= INLINE
                 self.texts[node] = text
                 if not once:
                     self.assign(node, self.wish(node, node in foreign), indent)
 
+    def fill_buffer(self, node: Node, indent: str) -> None:
+        """Compute all parts of a joined array straight into their places."""
+        array = self.places[node]
+        self.comment(node, indent)
+        if not array.isidentifier():  # a row of a stack
+            name = self.names.new(self.wish(node, True))
+            self.lines.append((f"{indent}{name} = {array}", (name,), (array.split("[")[0],)))
+            array = name
+        self.fill(node, Place(array), indent)
+        self.texts[node] = Text(array, ATOM, (array,))
+
+    def fill(self, v: Node, place: Place, indent: str) -> None:
+        """Compute a value into a place of its shape."""
+        array = place.array.split("[")[0]
+        if v.primitive is stack and (v in self.placed or v in self.buffered):
+            for i, x in enumerate(v.inputs):
+                self.fill(x, place.part(i), indent)
+        elif v.primitive is join and (v in self.placed or v in self.buffered):
+            start = 0
+            for x in v.inputs:
+                single = x in self.placed and x.primitive is reshape
+                self.fill(x.inputs[0] if single else x, place.part(start, None if single else start + x.shape[0]), indent)
+                start += x.shape[0]
+        elif v in self.placed:
+            nested = next((x for x in v.inputs if x in self.placed), None)
+            if nested is not None:
+                self.fill(nested, place, indent)
+            operands = [place.text if x is nested else self.texts[x].text for x in v.inputs]
+            uses = (array, *[name for x in v.inputs if x is not nested for name in self.texts[x].uses])
+            self.lines.append((indent + self.in_place(v, operands, place.text), (), uses))
+        else:
+            text = self.texts[v]
+            self.lines.append((f"{indent}{place.text} = {text.text}", (), (array, *text.uses)))
+
+    def in_place(self, v: Node, operands: Sequence[str], place: str) -> str:
+        """A statement that computes a value into a place: `z *= s` where that is what it does."""
+        if v.primitive.is_operator and len(operands) == 2:
+            symbol = str(v.primitive.text).replace("{0}", "").replace("{1}", "").strip()
+            if operands[0] == place:
+                return f"{place} {symbol}= {operands[1]}"
+            if operands[1] == place and symbol in ("+", "*"):
+                return f"{place} {symbol}= {operands[0]}"
+        return render_into(v.primitive, operands, place)
+
+    def fill_row(self, node: Node, indent: str) -> None:
+        """Compute a value straight into its row of a stack, and call the row by the value's name."""
+        place = self.places[node]
+        array = place.split("[")[0]
+        self.comment(node, indent)
+        if has_out_form(node.primitive):
+            uses = (array, *[name for x in node.inputs for name in self.texts[x].uses])
+            text = render_into(node.primitive, [self.texts[x].text for x in node.inputs], place)
+            self.lines.append((f"{indent}{self.named(node, self.wish(node, True))} = {text}", (self.texts[node].text,), uses))
+        else:
+            text = self.expression(node, indent)
+            self.lines.append((f"{indent}{place} = {text.text}", (), (array, *text.uses)))
+            name = self.named(node, self.wish(node, True))
+            self.lines.append((f"{indent}{name} = {place}", (name,), (array,)))
+
+    def comment(self, node: Node, indent: str) -> None:
+        """Say which scope the next line belongs to, if it is another than before."""
+        if node.scope and node.scope != self.scope:
+            self.lines.append((f"{indent}# {_comment(node.scope)}", (), ()))
+            self.scope = node.scope
+
     def assign(self, node: Node, wish: str, indent: str) -> None:
         """Give the node's expression a name, in a line of its own."""
         text = self.texts[node]
         if text.precedence == ATOM and text.text.isidentifier():
             return  # a name of another's already
-        if node.scope and node.scope != self.scope:
-            self.lines.append((f"{indent}# {_comment(node.scope)}", (), ()))
-            self.scope = node.scope
+        self.comment(node, indent)
         name = self.named(node, wish)
         self.lines.append((f"{indent}{name} = {text.text}", (name,), text.uses))
 
@@ -127,27 +222,25 @@ class Writer:
             place = about.params["index"]
             if len(place) == 1 and isinstance(place[0], int):  # xs[3] is x_3
                 return f"{base.removesuffix('s') or base}_{place[0]}"
-        if about.primitive is transpose and not prefix and self.texts[about.inputs[0]].text.isidentifier():
-            return f"{self.texts[about.inputs[0]].text}_T"
+        if about.primitive is transpose and not prefix and (base := self.name_of(about.inputs[0])):
+            return f"{base}_T"
         scoped = scope_name(about.scope)
         if scoped and (scope_result or prefix):
             return prefix + scoped
         return prefix + _TEMPORARIES.get(about.primitive.name, about.primitive.name)
 
-    def constant(self, node: Node, uses: int, indent: str) -> None:
+    def constant(self, node: Node, uses: int) -> None:
         """A literal where it is short, else a keyword parameter."""
         value = node.cached
         if node.weak:  # written as it is, wherever it stands
             text = literal(value)
             self.texts[node] = Text(text, UNARY if text.startswith("-") else ATOM, ())
-        elif is_uniform(value) or (value.size <= LITERAL_SIZE and not (node.name and value.ndim)):
+        elif value.ndim == 0 or (uses < 2 and (is_uniform(value) or (value.size <= LITERAL_SIZE and not node.name))):
             text = array_literal(value)
             if value.ndim == 0 and value.dtype == np.float64:
                 text = f"np.float64({literal(value.item())})"
             self.texts[node] = Text(text, ATOM, ())
-            if uses > 1 and value.ndim:
-                self.assign(node, node.name or "constant", indent)
-        elif value.size <= LITERAL_SIZE:
+        elif is_uniform(value) or value.size <= LITERAL_SIZE:
             name = self.named(node, node.name or "constant", lasting=True)
             self.lasting.add(name)
             self.lines.insert(0, (f"    {name} = {array_literal(value)}", (name,), ()))
@@ -198,34 +291,58 @@ class Writer:
             self.lines.append((f"{indent}{name} = {value.text}", (name,), value.uses))
         outer = set(self.names.taken)  # what is named inside the loop is free again after it
         t = self.names.new("chunk" if loop.recompute else "t")
+        stacks = {i: self.names.new(self.stack_name(loop, i, picks.get(i))) for i in range(n, len(outputs))}
+        lasting = [self.empty(name, *loop.result_types()[i], indent) for i, name in stacks.items()]
+        lasting += self.buffers(schedule(loop), stacks, t, indent)
         steps = f"reversed(range({loop.length}))" if loop.reverse else f"range({loop.length})"
-        start = len(self.lines)
         self.lines.append((f"{indent}for {t} in {steps}:", (), ()))
-        inside = indent + "    "
+        start, inside = len(self.lines), indent + "    "
         for x, array in zip(inputs[n : n + m], before[n : n + m], strict=True):
             text = array.text if array.precedence >= ATOM else f"({array.text})"
             known = array.text.isidentifier() and "_steps" in array.text
             name = self.named(x, array.text.replace("_steps", "") if known else x.name or "x")
             self.lines.append((f"{inside}{name} = {text}[{t}]", (name,), array.uses))
+        self.store({i: stack for i, stack in stacks.items() if outputs[i] in set(inputs)}, outputs, t, inside)
         self.body(loop.graph, inside, {y for y in outputs[:n] if y.scope})
-        stacks = {i: self.names.new(self.stack_name(loop, i, picks.get(i))) for i in range(n, len(outputs))}
-        for i, stack in stacks.items():
-            shape, dtype = loop.result_types()[i]
-            kind = "" if dtype == np.float64 else f", dtype={literal(dtype)}"
-            self.lines.insert(start, (f"{indent}{stack} = np.empty({literal(shape)}{kind})", (stack,), ()))
-            step = self.texts[outputs[i]]
-            self.lines.append((f"{inside}{stack}[{t}] = {step.text}", (), (stack, *step.uses)))
-        self.advance(carries, [self.texts[y] for y in outputs[:n]], inside)
+        self.store({i: stack for i, stack in stacks.items() if outputs[i] not in set(inputs)}, outputs, t, inside)
+        self.advance(carries, [self.texts[y] for y in outputs[:n]], inside, start)
         self.tell(loop, t, inside)
         if self.lines[-1][0].endswith(":"):
             self.lines.append((f"{inside}pass", (), ()))
         unused = {name for i, name in enumerate(carries) if i not in picks}
         self.forget(loop.graph)
-        self.names.release((outer | set(stacks.values()) | self.lasting) - unused)
+        self.names.release((outer | set(lasting) | self.lasting) - unused)
         for found in self.picks[node]:
             i = found.params["position"]
             name = carries[i] if i < n else stacks[i]
             self.texts[found] = Text(name, ATOM, (name,))
+
+    def empty(self, name: str, shape: Shape, dtype: Any, indent: str) -> str:
+        """Make an array to be filled."""
+        kind = "" if dtype == np.float64 else f", dtype={literal(dtype)}"
+        self.lines.append((f"{indent}{name} = np.empty({literal(shape)}{kind})", (name,), ()))
+        return name
+
+    def buffers(self, plan: Plan, stacks: dict[int, str], t: str, indent: str) -> list[str]:
+        """Make the arrays that a step fills, and remember which values go where."""
+        self.placed |= plan.placed
+        self.buffered.update(plan.buffers)
+        made = []
+        for v in plan.buffers:
+            if v not in plan.rows:
+                name = self.names.new(self.wish(v, True))
+                self.places[v] = self.empty(name, v.shape, v.dtype, indent)
+                made.append(name)
+        for v, i in plan.rows.items():
+            self.places[v] = f"{stacks[i]}[{t}]"
+        return made
+
+    def store(self, stacks: dict[int, str], outputs: Sequence[Node], t: str, indent: str) -> None:
+        """Put this step's results into their rows, but those that were computed there."""
+        for i, stack in stacks.items():
+            if outputs[i] not in self.places:
+                step = self.texts[outputs[i]]
+                self.lines.append((f"{indent}{stack}[{t}] = {step.text}", (), (stack, *step.uses)))
 
     def tell(self, loop: Loop, t: str, indent: str) -> None:
         """Say how far the loop is, to whoever asked for it."""
@@ -240,11 +357,12 @@ class Writer:
     def forget(self, step: Graph) -> None:
         """A loop is written. Another may run the same step: there, the same nodes are other values."""
         for node in step.nodes:
-            if node in self.texts and self.texts[node].text not in self.lasting:
+            if node in self.texts and node.primitive is not CONSTANT and self.texts[node].text not in self.lasting:
                 self.called[node] = self.texts.pop(node).text
 
-    def advance(self, carries: Sequence[str], following: Sequence[Text], indent: str) -> None:
+    def advance(self, carries: Sequence[str], following: Sequence[Text], indent: str, start: int) -> None:
         """Give the carries their next values: one line each where no other still needs the old value, else together."""
+        self.rename(carries, following, start)
         left = {carry: text for carry, text in zip(carries, following, strict=True) if carry != text.text}
         while left:
             ready = [c for c in left if not any(c in text.uses for other, text in left.items() if other != c)]
@@ -252,6 +370,29 @@ class Writer:
                 texts = [left.pop(name) for name in names]
                 line = f"{indent}{', '.join(names)} = {', '.join(text.text for text in texts)}"
                 self.lines.append((line, tuple(names), tuple(use for text in texts for use in text.uses)))
+
+    def rename(self, carries: Sequence[str], following: Sequence[Text], start: int) -> None:
+        """A next value goes by the carry's own name from the line that makes it, where nothing needs the old one then."""
+        for carry, text in zip(carries, following, strict=True):
+            made = [k for k in range(start, len(self.lines)) if text.text in self.lines[k][1]]
+            once = sum(other.text == text.text for other in following) == 1
+            if len(made) != 1 or not once or carry == text.text or carry in text.text.split("."):
+                continue
+            later = self.lines[made[0] + 1 :]
+            if any(carry in uses or carry in sets for _, sets, uses in later):
+                continue
+            if any(carry in other.uses for other in following if other is not text):
+                continue
+            new = {text.text: carry}
+            pattern = re.compile(rf"(?<![\w.]){re.escape(text.text)}\b")
+            for k in range(made[0], len(self.lines)):
+                line, sets, uses = self.lines[k]
+                renamed = tuple(new.get(x, x) for x in sets), tuple(new.get(x, x) for x in uses)
+                self.lines[k] = (pattern.sub(carry, line), *renamed) if k > made[0] else (
+                    line.replace(f"{text.text} =", f"{carry} =", 1), *renamed)
+            for other in {id(t): t for t in [*following, *self.texts.values()] if text.text in t.uses}.values():
+                other.text = pattern.sub(carry, other.text)
+                other.uses = tuple(new.get(x, x) for x in other.uses)
 
     def stack_name(self, loop: Loop, i: int, found: Node | None) -> str:
         """What the stack of a step's results is called: `forget_steps`, `h_steps`, `previous_h_steps`."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -18,7 +19,10 @@ import numpy as np
 from ..nodes import Primitive
 from . import helpers
 
-__all__ = ["ATOM", "UNARY", "Binding", "Cut", "binding", "function", "literal", "params_key", "render", "subscript"]
+__all__ = [
+    "ATOM", "UNARY", "Binding", "Cut", "binding", "function", "has_out_form", "literal", "params_key", "render",
+    "render_into", "subscript",
+]  # fmt: skip
 
 # Python's operator precedence, weakest first. What needs no parentheses anywhere, a name or a call, is an ATOM.
 ATOM, UNARY, POWER = 10, 8, 9
@@ -100,6 +104,38 @@ def render(primitive: Primitive, operands: Sequence[str], params: dict[str, Any]
     if callable(primitive.text):
         return primitive.text(operands, params)
     return primitive.text.format(*operands, all=", ".join(operands), **{k: literal(v) for k, v in params.items()})
+
+
+_UFUNCS = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "//": "floor_divide", "%": "remainder",
+           "**": "power"}  # fmt: skip
+_CALL = re.compile(r"np\.(\w+)\(\{0\}(, \{1\})?\)|sigmoid\(\{0\}\)")
+
+
+def has_out_form(primitive: Primitive) -> bool:
+    """Whether the primitive can be computed straight into an array that is there already."""
+    return primitive.elementwise and _out_text(primitive) is not None
+
+
+def render_into(primitive: Primitive, operands: Sequence[str], out: str) -> str:
+    """The primitive's NumPy text, its result put into `out`: `np.multiply(a, b, out=c[0])`."""
+    text = _out_text(primitive)
+    assert text is not None
+    return text.format(*operands, out=out)
+
+
+def _out_text(primitive: Primitive) -> str | None:
+    text = primitive.text
+    if not isinstance(text, str):
+        return None
+    if primitive.is_operator:
+        symbol = text.replace("{0}", "").replace("{1}", "").strip()
+        if text == "-{0}":
+            return "np.negative({0}, out={out})"
+        return f"np.{_UFUNCS[symbol]}({{0}}, {{1}}, out={{out}})" if symbol in _UFUNCS else None
+    found = _CALL.fullmatch(text)
+    if found is None or (found[1] and not isinstance(getattr(np, found[1]), np.ufunc)):
+        return None
+    return f"{text[:-1]}, out={{out}})"
 
 
 _NAMESPACE = {"np": np, **{name: value for name, value in vars(helpers).items() if callable(value)}}

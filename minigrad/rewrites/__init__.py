@@ -1,9 +1,20 @@
-"""Passes from graph to graph that keep the meaning. `optimize` takes them in the order in which they stand here:
+"""Passes from graph to graph that keep the meaning. `optimize` takes them in the order of `PIPELINE`:
 
-    simplify            constants folded, identities removed, equal expressions shared, dead ones dropped
+    simplify         constants folded, identities removed, equal expressions shared, dead ones dropped
+    start_with       what enters a loop at its first step only is part of the carry's start
+    sum_after        a carry that only adds up becomes one product, or one sum, after the loop
+    join_products    products that share an operand become one product
+    regroup          terms that need no carry are added first
+    join_entries     equal operations on neighbouring parts of an array become one operation
+    join_slices      parts of one array enter and leave a loop as the array
+    join_sums        a sum of products becomes one product
+    hoist            what needs no carry is done before the loop, for all steps at once
+    postpone         what no carry needs is done after it
+    join_columns     products and sums of columns of one array become one
 
-Rules are in `simplify.py`, each a function whose docstring is its identity. IEEE arithmetic decides what is one:
-`x * 0 -> 0`, `x - x -> 0` and `x + 0 -> x` (for -0.0) are not.
+Rules of `simplify` are in `simplify.py`, each a function whose docstring is its identity. IEEE arithmetic decides what
+is one: `x * 0 -> 0`, `x - x -> 0` and `x + 0 -> x` (for -0.0) are not. The others change the order in which sums are
+taken, so results are equal up to rounding. Nothing here knows what a cell is.
 """
 
 from __future__ import annotations
@@ -12,14 +23,26 @@ from collections.abc import Callable, Iterable
 
 from ..errors import ArgumentError, explain
 from ..graph import Graph
+from .hoisting import hoist, postpone, regroup, start_with, sum_after
+from .joining import join_columns, join_entries, join_products, join_slices, join_sums
 from .loops import drop_dead_results, merge_loops
 from .simplify import RULES, Rule, simplify
 
-__all__ = ["PASSES", "RULES", "Rule", "drop_dead_results", "merge_loops", "optimize", "simplify"]
+__all__ = [
+    "PASSES", "PIPELINE", "RULES", "Rule", "drop_dead_results", "merge_loops", "optimize", "simplify",
+]  # fmt: skip
 
 PASSES: dict[str, Callable[[Graph], Graph]] = {
-    "simplify": simplify,
-}
+    "simplify": simplify, "start_with": start_with, "sum_after": sum_after, "join_products": join_products,
+    "regroup": regroup, "join_entries": join_entries, "join_slices": join_slices, "join_sums": join_sums,
+    "hoist": hoist, "postpone": postpone, "join_columns": join_columns,
+}  # fmt: skip
+
+# What one pass brings together the next one joins, so some come again.
+PIPELINE = [
+    "simplify", "start_with", "sum_after", "join_products", "regroup", "join_entries", "join_slices", "join_entries",
+    "join_sums", "join_entries", "join_slices", "simplify", "hoist", "simplify", "postpone", "join_columns", "simplify",
+]
 
 
 def optimize(graph: Graph, without: Iterable[str] = ()) -> Graph:
@@ -32,7 +55,8 @@ def optimize(graph: Graph, without: Iterable[str] = ()) -> Graph:
     if unknown:
         problem = f"no rewrite is named {', '.join(map(repr, unknown))}"
         raise ArgumentError(explain("optimize", problem, instead=f"one of {', '.join(PASSES)}"))
-    for name, rewrite in PASSES.items():
+    looped = any(True for _ in graph.subgraphs())
+    for name in PIPELINE if looped else PIPELINE[:1]:  # all the others are about loops
         if name not in without:
-            graph = rewrite(graph)
+            graph = PASSES[name](graph)
     return graph

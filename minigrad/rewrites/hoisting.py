@@ -22,7 +22,7 @@ from ..primitives.elementwise import add
 from ..primitives.linear_algebra import matmul
 from ..primitives.structure import broadcast_to, full, place, transpose
 from ..primitives.structure import sum as sum_over
-from .editing import LoopEditor, edit_loops, in_order, stand_in
+from .editing import LoopEditor, edit_loops, stand_in
 from .lifting import all_steps, tall
 
 __all__ = ["hoist", "postpone", "regroup", "start_with", "sum_after"]
@@ -147,7 +147,7 @@ def _regrouped(loop: LoopEditor) -> bool:
                 total = add(total, x)
             new[v] = total
     if new:
-        loop.replace(in_order(new))
+        loop.replace(new)
     return bool(new)
 
 

@@ -14,17 +14,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
-from ..graph import Graph, depending_on, rebuild, substitute, topological
+from ..graph import Graph, topological
 from ..nodes import CONSTANT, Node, made_for
 from ..primitives.elementwise import add
 from ..primitives.linear_algebra import matmul
 from ..primitives.structure import ALL, index, join, reshape, stack, transpose
 from ..primitives.structure import sum as sum_over
 from ..primitives.text import Cut, params_key
-from .editing import LoopEditor, edit_loops, in_order, stand_in
+from .editing import LoopEditor, edit_loops, replaced, stand_in
 from .lifting import tall
 
-__all__ = ["join_columns", "join_entries", "join_products", "join_slices", "join_sums","TEST"]
+__all__ = ["join_columns", "join_entries", "join_products", "join_slices", "join_sums"]
 
 # ---------------------------------------------------------------------------------------------------------- parts
 
@@ -80,7 +80,7 @@ def _joined_products(loop: LoopEditor) -> bool:
             together.name = common_name([name_of(v) for v in products])
             new.update({v: part(together, i) for i, v in enumerate(products)})
     if new:
-        loop.replace(in_order(new))
+        loop.replace(new)
     return bool(new)
 
 
@@ -130,7 +130,7 @@ def _joined_sums(loop: LoopEditor) -> bool:
             total.cotangent_of, total.name = v.cotangent_of, v.name
             new[v] = total
     if new:
-        loop.replace(in_order(new))
+        loop.replace(new)
     return bool(new)
 
 
@@ -164,9 +164,10 @@ def _product_of_joined(products: list[Node], is_right: bool) -> Node:
     return matmul(row, together) if is_right else matmul(together, row)
 
 
-def _order_of(v: Node) -> tuple[str, int]:
-    # so that values made alike, from neighbouring parts, become neighbours
-    return _made_like(v, 3), min([i for _, i in _parts_in(v, 4)], default=0)
+def _order_of(v: Node) -> tuple[float, int, str]:
+    # so that values made from neighbouring parts, and values made alike, become neighbours
+    base, i = min(((base.serial, i) for base, i in _parts_in(v, 1)), default=(float("inf"), 0))
+    return base, i, _made_like(v, 3)
 
 
 def _made_like(v: Node, depth: int) -> str:
@@ -479,7 +480,7 @@ def join_columns(graph: Graph) -> Graph:
         for v, place in members:
             new[v] = index(together, index=place)
             new[v].cotangent_of, new[v].name = v.cotangent_of, v.name
-    outputs = substitute(graph.outputs, in_order(new)) if new else graph.outputs
+    outputs = replaced(graph.outputs, new) if new else graph.outputs
     return Graph(graph.inputs, outputs, graph.in_structure, graph.out_structure) if new else graph
 
 
@@ -494,7 +495,3 @@ def _columns_of(v: Node, talls: dict[Node, Node]) -> tuple[Node, Cut] | None:
         if found is not None:
             return talls.setdefault(found[0], tall(found[0])), found[1]
     return None
-
-from .simplify import simplify
-from .hoisting import hoist, sum_after, postpone, regroup, start_with
-TEST=[simplify,start_with,sum_after,join_products,regroup,join_entries,join_slices,join_sums,join_entries,join_slices,simplify,hoist,simplify,postpone,join_columns,simplify]

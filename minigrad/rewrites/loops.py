@@ -1,16 +1,17 @@
 """Rewrites of whole loops.
 
+    take_last_carries   the last step of a stacked carry is the carry that the loop ends with
     merge_loops         loops over the same step and the same inputs become one loop with all their results
     drop_dead_results   results that nothing uses, and carries and inputs that only those need, fall away
 """
 
 from __future__ import annotations
 
-from ..graph import Graph, Loop, rebuild, topological
-from ..nodes import Node
-from ..primitives.structure import pick
+from ..graph import Graph, Loop, rebuild, substitute, topological
+from ..nodes import Node, made_for
+from ..primitives.structure import index, pick
 
-__all__ = ["drop_dead_results", "merge_loops"]
+__all__ = ["drop_dead_results", "merge_loops", "take_last_carries"]
 
 
 def merge_loops(graph: Graph) -> Graph:
@@ -75,6 +76,34 @@ def _rebuilt(graph: Graph, merged: dict[Node, Node], position: dict[Node, list[i
         else:
             new[node] = node if node.is_leaf else rebuild(node, [new[x] for x in node.inputs])
     return _renamed(graph, new)
+
+
+def take_last_carries(graph: Graph) -> Graph:
+    """hs[-1] -> h: the last step of a stacked carry is the carry that the loop ends with."""
+    new: dict[Node, Node] = {}
+    for node in graph.nodes:
+        if node.primitive is index and node.inputs[0].primitive is pick and (last := _last_carry(node)) is not None:
+            new[node] = last
+    if not new:
+        return graph
+    outputs = substitute(graph.outputs, new)
+    return Graph(graph.inputs, outputs, graph.in_structure, graph.out_structure)
+
+
+def _last_carry(node: Node) -> Node | None:
+    (stacked,), (step, *rest) = node.inputs, node.params["index"] or (None,)
+    loop: Loop = stacked.inputs[0].params["loop"]
+    i = stacked.params["position"]
+    if i < loop.carries or not isinstance(step, int) or step % loop.length != (0 if loop.reverse else loop.length - 1):
+        return None
+    following = loop.graph.outputs[: loop.carries]
+    carry = next((k for k, y in enumerate(following) if y is loop.graph.outputs[i]), None)
+    if carry is None:
+        return None
+    with made_for() as context:
+        context.node(node)
+        last = pick(stacked.inputs[0], position=carry)
+        return index(last, index=tuple(rest)) if rest else last
 
 
 def drop_dead_results(graph: Graph) -> Graph:

@@ -21,7 +21,7 @@ from ..primitives import structure
 from ..primitives.elementwise import negative
 from ..primitives.structure import full, pick, reshape, transpose
 from ..primitives.text import params_key
-from .loops import drop_dead_results, merge_loops
+from .loops import drop_dead_results, merge_loops, take_last_carries
 
 __all__ = ["RULES", "Rule", "simplify"]
 
@@ -186,29 +186,12 @@ def index_of_stack(y: Node, x: Node, index: Any) -> Any:
     return None
 
 
-@rule("index")
-def last_of_carried(y: Node, x: Node, index: Any) -> Any:
-    """hs[-1] -> h, of a loop that stacks its next carry"""
-    if x.primitive is not pick or not index or not isinstance(index[0], int):
-        return None
-    loop, i = x.inputs[0].params["loop"], x.params["position"]
-    last = 0 if loop.reverse else loop.length - 1
-    if i < loop.carries or index[0] % (loop.length or 1) != last:
-        return None
-    outputs = loop.graph.outputs
-    carry = next((k for k in range(loop.carries) if outputs[k] is outputs[i]), None)
-    if carry is None:
-        return None
-    end = pick(x.inputs[0], position=carry)
-    return end if len(index) == 1 else structure.index(end, index=index[1:])
-
-
 # ----------------------------------------------------------------------------------------------------- the one walk
 
 
 def simplify(graph: Graph) -> Graph:
     """Fold constants, remove identities, share equal expressions, and leave out what nothing uses."""
-    graph = drop_dead_results(merge_loops(graph))
+    graph = drop_dead_results(take_last_carries(merge_loops(graph)))
     new: dict[Node, Node] = {}
     shared: dict[Any, Node] = {}
     for node in graph.nodes:
