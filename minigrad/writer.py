@@ -293,6 +293,7 @@ class Writer:
         t = self.names.new("chunk" if loop.recompute else "t")
         stacks = {i: self.names.new(self.stack_name(loop, i, picks.get(i))) for i in range(n, len(outputs))}
         lasting = [self.empty(name, *loop.result_types()[i], indent) for i, name in stacks.items()]
+        around = self.placed, self.buffered, self.places
         lasting += self.buffers(schedule(loop), stacks, t, indent)
         steps = f"reversed(range({loop.length}))" if loop.reverse else f"range({loop.length})"
         self.lines.append((f"{indent}for {t} in {steps}:", (), ()))
@@ -309,6 +310,7 @@ class Writer:
         self.tell(loop, t, inside)
         if self.lines[-1][0].endswith(":"):
             self.lines.append((f"{inside}pass", (), ()))
+        self.placed, self.buffered, self.places = around
         unused = {name for i, name in enumerate(carries) if i not in picks}
         self.forget(loop.graph)
         self.names.release((outer | set(lasting) | self.lasting) - unused)
@@ -325,8 +327,7 @@ class Writer:
 
     def buffers(self, plan: Plan, stacks: dict[int, str], t: str, indent: str) -> list[str]:
         """Make the arrays that a step fills, and remember which values go where."""
-        self.placed |= plan.placed
-        self.buffered.update(plan.buffers)
+        self.placed, self.buffered, self.places = plan.placed, set(plan.buffers), {}
         made = []
         for v in plan.buffers:
             if v not in plan.rows:
@@ -340,7 +341,7 @@ class Writer:
     def store(self, stacks: dict[int, str], outputs: Sequence[Node], t: str, indent: str) -> None:
         """Put this step's results into their rows, but those that were computed there."""
         for i, stack in stacks.items():
-            if outputs[i] not in self.places:
+            if self.places.get(outputs[i]) != f"{stack}[{t}]":
                 step = self.texts[outputs[i]]
                 self.lines.append((f"{indent}{stack}[{t}] = {step.text}", (), (stack, *step.uses)))
 

@@ -12,7 +12,7 @@ from ..graph import Graph, Loop, depending_on, rebuild, substitute
 from ..nodes import SYMBOL, Node
 from ..primitives.structure import pick
 
-__all__ = ["LoopEditor", "edit_loops", "in_order", "stand_in"]
+__all__ = ["LoopEditor", "edit_loops", "replaced", "stand_in"]
 
 
 def stand_in(node: Node, shape: tuple[int, ...] | None = None) -> Node:
@@ -22,12 +22,22 @@ def stand_in(node: Node, shape: tuple[int, ...] | None = None) -> Node:
     return made
 
 
-def in_order(new: dict[Node, Node]) -> dict[Node, Node]:
-    """Replacements, each made from what has been replaced before it."""
+def replaced(values: Sequence[Node], new: dict[Node, Node]) -> list[Node]:
+    """The same expressions with some nodes replaced, also where they stand in what replaces another."""
     done: dict[Node, Node] = {}
-    for old in sorted(new, key=lambda v: v.serial):
-        (done[old],) = substitute([new[old]], done)
-    return done
+    pending = list(values)
+    while pending:
+        node = pending[-1]
+        instead = new.get(node, node)
+        parts = node.inputs if instead is node else (instead,)
+        missing = [x for x in parts if x not in done]
+        if missing:
+            pending += missing
+            continue
+        pending.pop()
+        if node not in done:
+            done[node] = rebuild(node, [done[x] for x in parts]) if instead is node else done[instead]
+    return [done[v] for v in values]
 
 
 class LoopEditor:
@@ -75,7 +85,7 @@ class LoopEditor:
     def replace(self, new: dict[Node, Node]) -> None:
         """Put other nodes in the place of some nodes of the step."""
         before = self.values
-        after = dict(zip(before, substitute(before, new), strict=True))
+        after = dict(zip(before, replaced(before, new), strict=True))
         self.following = {carry: after[y] for carry, y in self.following.items()}
         self.ys = {i: after[y] for i, y in self.ys.items()}
         self.stacks = {after[y]: stack for y, stack in self.stacks.items()}

@@ -314,6 +314,8 @@ def _postponed(loop: LoopEditor) -> bool:
 def _all_late(loop: LoopEditor, y: Node, late: list[Node], varying: set[Node]) -> Node | None:
     # y of all steps, made outside from stacks; None where a rule is missing, or the stacks would be much larger than y
     frontier = {x for v in late for x in v.inputs if x in varying}.difference(late)
+    if any(x.shape is None for x in frontier):  # a loop's own results can be stacked, the loop cannot
+        return None
     kept = {*loop.ys.values(), *loop.stacks, *loop.slices}
     if sum(bytes_of(v) for v in frontier if v not in kept) > 4 * bytes_of(y):
         return None

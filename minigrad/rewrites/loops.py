@@ -1,6 +1,6 @@
 """Rewrites of whole loops.
 
-    take_last_carries   the last step of a stacked carry is the carry that the loop ends with
+    share_results       equal results are one; the last step of a stacked carry is the carry at the end
     merge_loops         loops over the same step and the same inputs become one loop with all their results
     drop_dead_results   results that nothing uses, and carries and inputs that only those need, fall away
 """
@@ -11,7 +11,7 @@ from ..graph import Graph, Loop, rebuild, substitute, topological
 from ..nodes import Node, made_for
 from ..primitives.structure import index, pick
 
-__all__ = ["drop_dead_results", "merge_loops", "take_last_carries"]
+__all__ = ["drop_dead_results", "merge_loops", "share_results"]
 
 
 def merge_loops(graph: Graph) -> Graph:
@@ -78,16 +78,25 @@ def _rebuilt(graph: Graph, merged: dict[Node, Node], position: dict[Node, list[i
     return _renamed(graph, new)
 
 
-def take_last_carries(graph: Graph) -> Graph:
-    """hs[-1] -> h: the last step of a stacked carry is the carry that the loop ends with."""
+def share_results(graph: Graph) -> Graph:
+    """Equal results of a loop are one; and hs[-1], the last step of a stacked carry, is the carry at the end."""
     new: dict[Node, Node] = {}
     for node in graph.nodes:
         if node.primitive is index and node.inputs[0].primitive is pick and (last := _last_carry(node)) is not None:
             new[node] = last
+        elif node.primitive is pick and (first := _first_like(node)) != node.params["position"]:
+            new[node] = Node(pick, node.inputs, {"position": first}, node.shape, node.dtype, like=node)
     if not new:
         return graph
     outputs = substitute(graph.outputs, new)
     return Graph(graph.inputs, outputs, graph.in_structure, graph.out_structure)
+
+
+def _first_like(node: Node) -> int:
+    # the position of the first stack that is the same as this result
+    loop, i = node.inputs[0].params["loop"], node.params["position"]
+    outputs = loop.graph.outputs
+    return i if i < loop.carries else next(k for k in range(loop.carries, i + 1) if outputs[k] is outputs[i])
 
 
 def _last_carry(node: Node) -> Node | None:

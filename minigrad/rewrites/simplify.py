@@ -21,7 +21,7 @@ from ..primitives import structure
 from ..primitives.elementwise import negative
 from ..primitives.structure import full, pick, reshape, transpose
 from ..primitives.text import params_key
-from .loops import drop_dead_results, merge_loops, take_last_carries
+from .loops import drop_dead_results, merge_loops, share_results
 
 __all__ = ["RULES", "Rule", "simplify"]
 
@@ -191,7 +191,7 @@ def index_of_stack(y: Node, x: Node, index: Any) -> Any:
 
 def simplify(graph: Graph) -> Graph:
     """Fold constants, remove identities, share equal expressions, and leave out what nothing uses."""
-    graph = drop_dead_results(take_last_carries(merge_loops(graph)))
+    graph = drop_dead_results(share_results(merge_loops(graph)))
     new: dict[Node, Node] = {}
     shared: dict[Any, Node] = {}
     for node in graph.nodes:
