@@ -84,7 +84,8 @@ def _hoisted(loop: LoopEditor) -> bool:
 def _outside(loop: LoopEditor) -> dict[Node, _Outside]:
     # all nodes that can be computed outside, in topological order
     carried = loop.carried()
-    found = {x: _Outside(array, True) for x, array in loop.slices.items()}
+    # a recomputed loop keeps nothing for all its steps, so what its slices are made into stays inside
+    found = {} if loop.loop.recompute else {x: _Outside(array, True) for x, array in loop.slices.items()}
     found.update({x: _Outside(array, False) for x, array in loop.closures.items()})
     with made_for() as context:
         for v in topological(loop.values):
@@ -203,7 +204,7 @@ def sum_after(graph: Graph) -> Graph:
 
 
 def _summed_after(loop: LoopEditor) -> bool:
-    if loop.loop.length == 0:
+    if loop.loop.length == 0 or loop.loop.recompute:
         return False
     uses = _uses(loop)
     changed = False
@@ -294,7 +295,7 @@ def postpone(graph: Graph) -> Graph:
 
 
 def _postponed(loop: LoopEditor) -> bool:
-    if loop.loop.length == 0:
+    if loop.loop.length == 0 or loop.loop.recompute:
         return False
     early = set(topological(loop.following.values()))
     varying = loop.varying()
