@@ -156,13 +156,16 @@ def run_loop(
     """A scan node from a traced step, and its results.
 
     `inputs` are the step's symbols for carry and slices; `outputs` its next carry and ys. All that the outputs use
-    and that depends on no input becomes a closure. The rest is as in `Loop`.
+    and that depends on no input becomes a closure, but zeros that an inner loop starts from: rewrites look for those.
+    The rest is as in `Loop`.
     """
     inner = set(depending_on(inputs, outputs))
     outer = [x for node in inner for x in node.inputs if x not in inner]
     outer += [node for node in outputs if node not in inner]
     outer = list(dict.fromkeys(sorted(outer, key=lambda n: n.serial)))
-    closures = [n for n in outer if n not in set(inputs) and not (n.primitive is CONSTANT and n.weak)]
+    starts = {x for node in inner if node.shape is None for x in node.inputs[: node.params["loop"].carries]}
+    stays = {n for n in outer if (n.primitive is CONSTANT and n.weak) or (n.primitive is full and n in starts)}
+    closures = [n for n in outer if n not in set(inputs) and n not in stays]
     stand_ins = [_stand_in(n) for n in closures]
     body = substitute(outputs, dict(zip(closures, stand_ins, strict=True)))
     step = Graph([*inputs, *stand_ins], body)
