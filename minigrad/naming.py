@@ -14,7 +14,7 @@ __all__ = ["HELPERS", "RESERVED", "Names", "clean", "scope_name"]
 
 HELPERS = [key for key, value in vars(helpers).items() if inspect.isfunction(value)]
 _KEPT = {*keyword.kwlist, *keyword.softkwlist, *dir(builtins)}  # these get an underscore: input_
-RESERVED = {*_KEPT, *HELPERS, "np", "v"}
+RESERVED = {*_KEPT, *HELPERS, "np", "v", "empty"}
 
 
 def clean(name: str) -> str:

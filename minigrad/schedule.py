@@ -13,12 +13,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from .graph import Loop, topological
 from .nodes import Node
 from .primitives.structure import join, reshape, stack, transpose
 from .primitives.text import has_out_form
 
-__all__ = ["Plan", "schedule"]
+__all__ = ["Plan", "bytes_of", "schedule"]
+
+
+def bytes_of(x: Node) -> int:
+    """How much memory a node's value takes."""
+    return int(np.prod(x.shape, dtype=np.int64)) * x.dtype.itemsize
 
 
 class Plan:

@@ -47,15 +47,28 @@ class Source:
     ) -> None:
         self.name, self.text, self.constants, self.weak, self.progress = name, text, constants, tuple(weak), progress
         self.function = execute(text)[name]
+        self.keeps_memory = "empty=np.empty" in text
+        self.workspaces: list[Workspace] = []  # those that no call is using
 
     def __call__(self, *arrays: Any) -> tuple[Any, ...]:
         """Run the function on one array an input; a tuple comes back, one array an output."""
         inputs = [np.float64(a) if weak else np.asarray(a) for a, weak in zip(arrays, self.weak, strict=True)]
         try:
-            result: tuple[Any, ...] = self.function(*inputs, **self.constants, **self.progress)
+            if not self.keeps_memory:
+                return self.function(*inputs, **self.constants, **self.progress)  # type: ignore[no-any-return]
+            workspace = self._workspace()
+            result: tuple[Any, ...] = self.function(*inputs, **self.constants, **self.progress, empty=workspace)
         except MemoryError as error:
             raise out_of_memory(self.name, error) from None
+        self.workspaces.append(workspace)
         return result
+
+    def _workspace(self) -> Workspace:
+        # each call has one to itself, also where several threads call, or a call is made inside another
+        try:
+            return self.workspaces.pop().rewound()
+        except IndexError:
+            return Workspace()
 
     def save(self, path: str) -> list[str]:
         """Write the module to `path`, and its larger constants, if any, beside it as `.npz`; returns the paths.
@@ -71,6 +84,29 @@ class Source:
             written.append(os.path.splitext(path)[0] + ".npz")
             _write(written[-1], buffer.getvalue())
         return written
+
+
+class Workspace:
+    """Arrays that a call fills and that the next call fills again: fresh memory costs more than what is done with it.
+
+    Calls ask for the same arrays in the same order, in the place of `np.empty`.
+    """
+
+    def __init__(self) -> None:
+        self.arrays: list[np.ndarray[Any, Any]] = []
+        self.given = 0
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray[Any, Any]:
+        """The next array, as `np.empty` would make it."""
+        if self.given == len(self.arrays):
+            self.arrays.append(np.empty(shape, dtype))
+        self.given += 1
+        return self.arrays[self.given - 1]
+
+    def rewound(self) -> Workspace:
+        """Start again with the first array."""
+        self.given = 0
+        return self
 
 
 def execute(text: str) -> dict[str, Any]:
@@ -112,6 +148,7 @@ def module(writer: Writer) -> Source:
     last = f"    return ({listed}{',' if len(texts) == 1 and listed == texts[0] else ''})"
     uses = tuple(name for _, used in results for name in used)
     by_keyword = [*writer.constants, *[f"{name}=None" for name in writer.progress]]
+    by_keyword += ["empty=np.empty"] if writer.pooled else []
     by_keyword = ["*", *by_keyword] if by_keyword else []
     parameters = _wrapped(writer.arguments + by_keyword, len(writer.function) + 5)
     if len(writer.lines) > PART:
@@ -152,7 +189,7 @@ def _in_parts(writer: Writer, parameters: str, last: str, last_uses: tuple[str, 
     # long straight code as functions that hand each other their variables in a dict `v`
     name = writer.function
     parts = _cut(writer.lines)
-    given = [*writer.arguments, *writer.constants, *writer.progress]
+    given = [*writer.arguments, *writer.constants, *writer.progress, *["empty"] * writer.pooled]
     needed = [_used_before_set(part) for part in parts]
     later = set(last_uses).union(*needed)
     functions = []

@@ -17,16 +17,18 @@ from .errors import FreeSymbolError
 from .graph import Graph, Loop, topological
 from .naming import RESERVED, Names, clean, scope_name
 from .nodes import CONSTANT, SYMBOL, Node, Shape
+from .primitives.linear_algebra import matmul
 from .primitives.structure import index, join, pick, reshape, stack, transpose
 from .primitives.text import (
     ATOM, UNARY, array_literal, binding, has_out_form, is_uniform, literal, render, render_into,
 )  # fmt: skip
-from .schedule import Plan, schedule
+from .schedule import Plan, bytes_of, schedule
 
 __all__ = ["WIDTH", "Line", "Text", "Writer"]
 
 WIDTH = 100  # of a line
 INLINE = 80  # the longest expression that is written inside another
+LARGE = 1 << 16  # bytes; fresh memory of such arrays costs more than what is computed into it, so they are kept
 LITERAL_SIZE = 16  # a larger constant is a keyword parameter
 
 _TEMPORARIES = {"sum": "total", "max": "largest", "min": "smallest", "any": "some", "all": "every", "index": "part"}
@@ -85,6 +87,8 @@ class Writer:
         self.placed: set[Node] = set()  # computed straight into a part of a buffer, when the buffer's turn comes
         self.buffered: set[Node] = set()  # the buffers
         self.places: dict[Node, str] = {}  # computed straight into a row of a stack
+        self.outputs = set(graph.outputs)
+        self.pooled = False  # whether memory is kept between calls
         self.picks: dict[Node, list[Node]] = {}
         collect_picks(graph, self.picks)
 
@@ -124,12 +128,51 @@ class Writer:
                 self.fill_buffer(node, indent)
             elif node in self.places:
                 self.fill_row(node, indent)
+            elif graph is self.graph and self.is_large(node):
+                self.fill_large(node, uses, indent)
             elif node.primitive is not pick and node not in self.placed:
                 text = self.expression(node, indent)
                 once = uses[node] == 1 and node not in foreign and len(text.text) <= INLINE
                 self.texts[node] = text
                 if not once:
                     self.assign(node, self.wish(node, node in foreign), indent)
+
+    def is_large(self, node: Node) -> bool:
+        """Whether a value goes into memory that is kept between calls; what the caller gets never does."""
+        known = node.primitive is matmul or has_out_form(node.primitive)
+        return known and bool(node.shape) and bytes_of(node) >= LARGE and node not in self.outputs
+
+    def fill_large(self, node: Node, uses: dict[Node, int], indent: str) -> None:
+        """Compute a large value in the place of an operand that nothing else needs, or else in memory that is kept."""
+        operand = next((x for x in node.inputs if self.is_free(x, node, uses)), None)
+        for x in node.inputs:
+            if x is operand or len(self.texts[x].text) > INLINE:
+                self.assign(x, self.wish(node if x is operand else x, True), indent)
+        texts = [self.texts[x].text for x in node.inputs]
+        uses_names = tuple(name for x in node.inputs for name in self.texts[x].uses)
+        self.comment(node, indent)
+        if operand is not None and node.primitive is not matmul:
+            place = self.texts[operand]
+            self.texts[node] = Text(place.text, ATOM, place.uses)
+            self.lines.append((indent + self.in_place(node, texts, place.text), (), uses_names))
+            return
+        kept = f"empty({literal(node.shape)}, {literal(node.dtype)})"
+        into = f"np.matmul({', '.join(texts)}, out={kept})" if node.primitive is matmul else None
+        name = self.named(node, self.wish(node, True))
+        line = into or render_into(node.primitive, texts, kept)
+        self.lines.append((f"{indent}{name} = {line}", (name,), uses_names))
+        self.pooled = True
+
+    def is_free(self, x: Node, node: Node, uses: dict[Node, int]) -> bool:
+        """Whether an operand's memory can be written to: made here, of the result's kind, and needed by nothing else."""
+        if x.shape != node.shape or x.dtype != node.dtype or node.primitive is matmul:
+            return False
+        while True:
+            if x.is_leaf or x.primitive is pick or uses.get(x) != 1 or x in self.outputs:
+                return False
+            if x.primitive is not reshape and x.primitive is not transpose:
+                return not x.primitive.view and x.primitive.text != "{0}" and self.is_large(x)
+            x = x.inputs[0]
 
     def fill_buffer(self, node: Node, indent: str) -> None:
         """Compute all parts of a joined array straight into their places."""
@@ -292,7 +335,8 @@ class Writer:
         outer = set(self.names.taken)  # what is named inside the loop is free again after it
         t = self.names.new("chunk" if loop.recompute else "t")
         stacks = {i: self.names.new(self.stack_name(loop, i, picks.get(i))) for i in range(n, len(outputs))}
-        lasting = [self.empty(name, *loop.result_types()[i], indent) for i, name in stacks.items()]
+        types = loop.result_types()
+        lasting = [self.empty(name, *types[i], indent, picks.get(i) in self.outputs) for i, name in stacks.items()]
         around = self.placed, self.buffered, self.places
         lasting += self.buffers(schedule(loop), stacks, t, indent)
         steps = f"reversed(range({loop.length}))" if loop.reverse else f"range({loop.length})"
@@ -319,10 +363,12 @@ class Writer:
             name = carries[i] if i < n else stacks[i]
             self.texts[found] = Text(name, ATOM, (name,))
 
-    def empty(self, name: str, shape: Shape, dtype: Any, indent: str) -> str:
-        """Make an array to be filled."""
-        kind = "" if dtype == np.float64 else f", dtype={literal(dtype)}"
-        self.lines.append((f"{indent}{name} = np.empty({literal(shape)}{kind})", (name,), ()))
+    def empty(self, name: str, shape: Shape, dtype: Any, indent: str, handed_out: bool = False) -> str:
+        """Make an array to be filled: in memory that is kept between calls, unless the caller gets it."""
+        kept = not handed_out and indent == "    "  # a loop inside a loop makes many, one after the other
+        self.pooled |= kept
+        kind = "" if dtype == np.float64 else f", {literal(dtype)}"
+        self.lines.append((f"{indent}{name} = {'' if kept else 'np.'}empty({literal(shape)}{kind})", (name,), ()))
         return name
 
     def buffers(self, plan: Plan, stacks: dict[int, str], t: str, indent: str) -> list[str]:
