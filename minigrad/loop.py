@@ -357,8 +357,8 @@ def _frontier(outputs: Sequence[Node], mark: int, cotangents: Sequence[Node]) ->
     for node in reversed(made):
         if node in needed and not is_forward(node):
             needed.update(node.inputs)
-    used = [x for node in made if node in needed and not is_forward(node) for x in node.inputs]
-    return list(dict.fromkeys(x for x in (*used, *outputs) if is_forward(x)))
+    users = [node for node in made if node in needed and not is_forward(node)]
+    return list(dict.fromkeys(x for node in users for x in node.inputs if is_forward(x)))
 
 
 def _stacked(node: Node, values: Sequence[Node]) -> list[Node]:
@@ -378,14 +378,14 @@ def _or_zeros(node: Node | None, like: Node) -> Node:
     return zeros_like(like) if node is None else node
 
 
-def _jvp(node: Node, tangents: list[Node | None]) -> list[Node | None]:
+def _joint_jvp(node: Node, tangents: list[Node | None], selected: bool) -> list[Node | None]:
     # [tangent of init, of xs, of closures] -> [tangent of last carry, of stacks]: a loop that carries both
     loop: Loop = node.params["loop"]
     n, m = loop.carries, loop.slices
     inputs, outputs = loop.graph.inputs, loop.graph.outputs
     moving = [i for i, x in enumerate(inputs) if _is_float(x) and (i < n or tangents[i] is not None)]
     symbols = {i: symbol(f"t_{inputs[i].name}", inputs[i].shape, inputs[i].dtype) for i in moving}
-    found = push(outputs, {inputs[i]: s for i, s in symbols.items()})
+    found = push(outputs, {inputs[i]: s for i, s in symbols.items()}, selected or loop.selects)
     floats = [i for i in range(n) if i in symbols]
     ys = [i for i in range(n, len(outputs)) if found[i] is not None]
     xs = [i for i in moving if n <= i < n + m]
@@ -406,4 +406,4 @@ def _jvp(node: Node, tangents: list[Node | None]) -> list[Node | None]:
 
 
 scan_primitive.joint_vjp = _joint_vjp
-scan_primitive.jvp = _jvp
+scan_primitive.joint_jvp = _joint_jvp

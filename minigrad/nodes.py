@@ -54,8 +54,8 @@ class Primitive:
     """
 
     __slots__ = (
-        "bindings", "bounded", "elementwise", "functions", "infer", "joint_vjp", "jvp", "name", "rules", "selects",
-        "text", "view",
+        "bindings", "bounded", "elementwise", "functions", "infer", "joint_jvp", "joint_vjp", "jvp", "name", "rules",
+        "selects", "text", "view",
     )  # fmt: skip
 
     table: dict[str, Primitive] = {}
@@ -76,8 +76,9 @@ class Primitive:
             raise ArgumentError(explain("Primitive", f"there is a primitive named {name!r} already"))
         self.name, self.text, self.infer, self.rules = name, text, infer, rules
         self.elementwise, self.selects, self.bounded, self.view = elementwise, selects, bounded, view
+        self.jvp: Callable[..., Any] | None = None  # where it is not the transpose of the rules
         self.joint_vjp: Callable[..., Any] | None = None  # for a node of several results; see loop.py
-        self.jvp: Callable[..., Any] | None = None
+        self.joint_jvp: Callable[..., Any] | None = None
         self.bindings: dict[Any, Any] = {}  # what text.py knows of the text, for each set of params
         self.functions: dict[Any, Callable[..., Any]] = {}  # one for each set of params, made from the text
         Primitive.table[name] = self

@@ -10,6 +10,7 @@ for all primitives: a share is summed back to the shape, and cast to the dtype, 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from .errors import ArgumentError, DtypeError, GradientError, ShapeError, explai
 from .graph import depending_on, topological
 from .nodes import Node, Primitive, as_node, made_for
 from .primitives import structure
+from .primitives.elementwise import multiply
 from .primitives.structure import absorb, cast, full, pick, reshape, zeros_like
 from .primitives.structure import sum as sum_over
 from .pytree import flatten
@@ -132,8 +134,11 @@ def accumulate(
     """The cotangents of `targets` that come from the cotangents of some outputs; None where nothing reaches.
 
     `seeds` are pairs (output, cotangent). A target inside a loop gets its cotangents of all steps, stacked.
-    `absorbing` is off in the forward pass, which selects after the slopes. `selected` says that the seeds have passed
-    a selection already.
+
+    Past a selection (`where`, `relu`, a mask) a zero cotangent absorbs any slope, so that a branch not taken gets
+    exactly 0 though its slopes are infinite or NaN. Operations that mix entries, products of matrices and norms say,
+    absorb nothing: 0 * inf is NaN there. `selected` says that the seeds have passed a selection already; `absorbing` is
+    off where the transpose of a linear map is taken, in forward mode.
     """
     walk = _Walk(seeds, targets, absorbing)
     if selected:
@@ -158,7 +163,7 @@ class _Walk:
 
     def __init__(self, seeds: Sequence[tuple[Node, Node]], targets: Sequence[Node | Edge], absorbing: bool) -> None:
         outputs = [output for output, _ in seeds]
-        self.absorbing = absorbing
+        self.absorbing, self.slopes = absorbing, Slopes(outputs)
         self.targets = set(targets)
         self.inside = _loops_around(targets, outputs)  # loop -> the targets that are in its step
         starts = [target.consumer if isinstance(target, Edge) else target for target in targets]
@@ -180,7 +185,7 @@ class _Walk:
             return
         if node in self.targets:
             self.found[node] = ct
-        absorbing = self.absorbing and node in self.past_selection
+        absorbing = self.absorbing and node in self.past_selection and self.slopes.steep(node)
         for i, x in enumerate(node.inputs):
             if self.wants(node, i):
                 self.pass_on(node, i, x, _share(i, ct, node, absorbing))
@@ -225,8 +230,7 @@ class _Walk:
             self.found[edge] = share
         if x in self.carriers:
             self.add(x, share)
-            selects = node.params["loop"].selects if node.shape is None else node.primitive.selects
-            if selects or node in self.past_selection:
+            if node in self.past_selection or selects(node):
                 self.past_selection.add(x)
 
 
@@ -246,13 +250,53 @@ def _loops_around(targets: Sequence[Node | Edge], outputs: Sequence[Node]) -> di
 
 def _share(i: int, ct: Node, y: Node, absorbing: bool) -> Node | None:
     # what input i of y gets of y's cotangent, in the input's own shape and dtype
-    primitive, x = y.primitive, y.inputs[i]
-    share = primitive.share(i, ct, y) if x.dtype.kind == "f" else None
+    x = y.inputs[i]
+    share = y.primitive.share(i, ct, y) if x.dtype.kind == "f" else None
     if share is None:
         return None
-    if absorbing and primitive.elementwise and not primitive.bounded and not primitive.selects:
+    if absorbing and share is not ct:
         share = absorb(share, ct)
     return fit(share, x)
+
+
+def selects(node: Node) -> bool:
+    """Whether a node passes some entries on and others not (see `Primitive`), in a loop's step perhaps."""
+    return node.params["loop"].selects if node.shape is None else node.primitive.selects
+
+
+class Slopes:
+    """Which operations of a graph can have an infinite slope, or none: past a selection a zero has to absorb those.
+
+    Either the operation is one whose slope can be infinite where its value is not, or one of its operands may be
+    infinite or NaN itself. Only operations that work entry by entry are among them.
+    """
+
+    def __init__(self, outputs: Sequence[Node]) -> None:
+        self.outputs = outputs
+
+    @functools.cached_property
+    def wild(self) -> set[Node]:
+        """What can be infinite or NaN though nothing overflows: all that is made from a steep operation's result."""
+        wild: set[Node] = set()
+        for node in topological(self.outputs):
+            if node.shape is None:
+                steep = bool(Slopes(node.params["loop"].graph.outputs).wild)
+            else:
+                steep = _can_be_steep(node.primitive) and node.primitive is not multiply
+            if steep or any([x in wild for x in node.inputs]):
+                wild.add(node)
+        return wild
+
+    def steep(self, node: Node) -> bool:
+        """Whether the slopes of an operation have to be absorbed."""
+        primitive = node.primitive
+        if primitive.bounded and primitive.elementwise and not primitive.selects:
+            return any([x in self.wild for x in node.inputs])
+        return _can_be_steep(primitive)
+
+
+def _can_be_steep(primitive: Primitive) -> bool:
+    return primitive.elementwise and not primitive.bounded and not primitive.selects
 
 
 def fit(share: Node, x: Node) -> Node:

@@ -36,7 +36,7 @@ from minigrad.nodes import Primitive
 from minigrad.primitives import elementwise, linear_algebra, reductions, shape_rules, structure
 from minigrad.primitives.structure import full
 
-from . import test_conventions, test_gradients, test_graph, test_loop, test_source
+from . import test_checkpoint, test_conventions, test_gradients, test_graph, test_loop, test_loop_rewrites, test_source
 from . import test_primitives as checks
 from .equivalent import EQUIVALENT
 from .samples import SAMPLES
@@ -46,8 +46,9 @@ MODULES = [structure, elementwise, reductions, linear_algebra, shape_rules]
 
 # What makes a derivative of rules, and of a loop's step: judged by tests of loops, edges and conventions.
 ENGINE = {
-    loop: ("_joint_vjp", "_backward_loop", "_frontier", "_stacked", "_or_zeros", "_jvp"),
-    reverse: ("accumulate", "_share", "fit", "_Walk.add", "_Walk.visit", "_Walk.visit_pick", "_Walk.visit_loop", "_Walk.pass_on"),
+    loop: ("_joint_vjp", "_backward_loop", "_reached", "_frontier", "_stacked", "_or_zeros", "_joint_jvp"),
+    reverse: ("accumulate", "_share", "fit", "selects", "Slopes.steep", "_can_be_steep", "_Walk.add", "_Walk.visit",
+              "_Walk.visit_pick", "_Walk.visit_loop", "_Walk.pass_on"),
     forward: ("push", "_tangent"),
 }  # fmt: skip
 SECONDS = 30  # that the checks of one mutant may take
@@ -116,6 +117,10 @@ def check_engine() -> None:
     for case in test_loop.CASES:
         f = mg.grad(functools.partial(test_loop.scalar, case, mg.scan), argnums=(0, 1, 2, 3))
         checks.check_vjp(lambda *xs, f=f: mg.stack([mg.sum(mg.sin(g)) for g in f(*xs)]), arrays, f"gradient of {case.__name__}")
+    test_loop_rewrites.test_the_gradient_of_a_loop_in_a_loop_runs_both_steps_once()
+    test_checkpoint.test_the_loop_is_one_of_chunks_and_its_gradient_runs_them_again()
+    test_checkpoint.test_a_checkpointed_loop_inside_a_checkpointed_loop(3, 2)
+    test_checkpoint.test_progress_is_told_in_steps_by_both_passes(3, [3, 6, 7], [1, 4, 7], False, False)
     test_conventions.test_where_as_the_last_operation()
     for where in test_conventions.WHERE.values():
         for mode in ("reverse", "forward"):

@@ -133,7 +133,7 @@ def test_a_rule_that_is_wrong_in_the_second_order_only_is_found(monkeypatch: pyt
 
 
 def test_forward_mode_has_its_own_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan_primitive, "jvp", lambda node, tangents: [None] * 2)
+    monkeypatch.setattr(scan_primitive, "joint_jvp", lambda node, tangents, selected: [None] * 2)
     text = error_of(loop, MATRIX, VECTOR.reshape(1, 3))
     assert "the tangent (jvp) is wrong at result" in text
     assert "minigrad: 0," in text
@@ -164,7 +164,7 @@ class Pair:
 
 
 def test_results_are_named_by_their_path_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan_primitive, "jvp", lambda node, tangents: [None] * 2)
+    monkeypatch.setattr(scan_primitive, "joint_jvp", lambda node, tangents, selected: [None] * 2)
     text = error_of(lambda x: {"pair": Pair(x, mg.scan(lambda c, v: (c + v, c), 0.0, x)[1])}, VECTOR)
     assert re.search(r"the tangent \(jvp\) is wrong at result\['pair'\]\.b\[\d\]", text)
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 import minigrad as mg
 
@@ -169,6 +171,13 @@ WHERE: dict[str, Callable[[Any], Any]] = {
     "two deep": lambda x: mg.where(x > 0, mg.exp(3.0 * mg.log(mg.sqrt(x))), 0.0),
     "power": lambda x: mg.where(x > 0, x**0.5, 0.0),
     "arcsin": lambda x: mg.where(x > 0, mg.arcsin(x - 1.0), 0.0),
+    "sin(1 / x)": lambda x: mg.where(x > 0, mg.sin(1 / x), 0.0),
+    "tanh of nan": lambda x: mg.where(x > 0, mg.tanh(mg.log(x - 1.0)) + 1.0, 0.0),
+    "sqrt(relu)": lambda x: mg.sqrt(mg.relu(x - 1.0)),
+    "log(relu) after a sum": lambda x: mg.log(mg.sum(mg.relu(x - 1.0), keepdims=True)),
+    "a scan after relu": lambda x: mg.scan(lambda c, _: (mg.sqrt(c), None), mg.relu(x - 1.0), length=2)[0],
+    "relu in a scan": lambda x: mg.scan(lambda c, _: (mg.sqrt(mg.relu(c)), None), x - 1.0, length=2)[0],
+    "relu of a closure": lambda x: mg.scan(lambda c, s: (c + mg.sqrt(s), None), np.zeros(1), mg.stack([mg.relu(x - 1.0)] * 2))[0],
     "sum inside": lambda x: mg.where(mg.sum(x) > 0, mg.sum(mg.sqrt(x)), 0.0),
     "reshape inside": lambda x: mg.where(mg.sum(x) > 0, mg.reshape(mg.log(mg.reshape(x, (1, -1))), (-1,)), 0.0),
     "norm inside": lambda x: mg.where(mg.sum(x) > 0, mg.linalg.norm(mg.sqrt(x)), 0.0),
@@ -199,6 +208,63 @@ def test_where_as_the_last_operation() -> None:
     with np.errstate(all="ignore"):
         for f in (WHERE["sqrt"], WHERE["two deep"], WHERE["maximum"], WHERE["before a scan"]):
             assert mg.vjp(f, np.zeros(1))[1](np.ones(1))[0].tolist() == [0.0]
+
+
+# Operations that work entry by entry, with infinite or undefined slopes or values at 0 and below; and selections.
+STEEP: dict[str, Callable[[Any], Any]] = {
+    "sqrt": mg.sqrt, "log": mg.log, "1/x": lambda x: 1 / x, "x/x": lambda x: x / x, "x log x": lambda x: x * mg.log(x),
+    "power": lambda x: x**0.5, "arcsin": lambda x: mg.arcsin(2.0 + x), "tanh": mg.tanh, "sin": mg.sin, "-x": lambda x: -x,
+    "square": mg.square, "exp": mg.exp, "total": lambda x: mg.broadcast_to(mg.sum(x), (1,)), "reshape": lambda x: mg.reshape(x, (1, 1))[0],
+    "loop": lambda x: mg.scan(lambda c, _: (mg.sqrt(c), None), x, length=2)[0],
+    "loop of tanh": lambda x: mg.scan(lambda c, _: (mg.tanh(mg.log(c)), c), x, length=2)[1][-1],
+}  # fmt: skip
+SELECTIONS: dict[str, Callable[[Any], Any]] = {
+    "relu": mg.relu, "where": lambda x: mg.where(x > 0, x, 0.0), "never": lambda x: mg.where(False, x, -1.0),
+    "maximum": lambda x: mg.maximum(x, 0.0), "clip": lambda x: mg.clip(x, 0.0, 5.0), "max": lambda x: mg.max(mg.stack([x, np.zeros(1)]), axis=0),
+    "loop of relu": lambda x: mg.scan(lambda c, _: (mg.relu(c), None), x, length=2)[0],
+}  # fmt: skip
+DERIVATIVES: dict[str, Callable[[Any], Any]] = {
+    "reverse": mg.grad,
+    "forward": lambda f: lambda x: mg.jvp(f, (x,), (np.ones(1),))[1],
+    "forward over reverse": lambda f: lambda x: mg.hvp(f, (x,), (np.ones(1),))[1],
+    "reverse over reverse": lambda f: mg.grad(lambda x: mg.sum(mg.grad(f)(x))),
+    "reverse over forward": lambda f: mg.grad(lambda x: mg.jvp(f, (x,), (np.ones(1),))[1]),
+    "forward over forward": lambda f: lambda x: mg.jvp(lambda x: mg.jvp(f, (x,), (np.ones(1),))[1], (x,), (np.ones(1),))[1],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DERIVATIVES)
+@given(
+    before=st.lists(st.sampled_from(sorted(STEEP)), max_size=2),
+    selection=st.sampled_from(sorted(SELECTIONS)),
+    after=st.lists(st.sampled_from(sorted(STEEP)), min_size=1, max_size=3),
+    compiled=st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_what_a_selection_lets_not_through_is_0_before_and_after_it(
+    name: str, before: list[str], selection: str, after: list[str], compiled: bool
+) -> None:
+    def f(x: Any) -> Any:
+        for step in (*[STEEP[b] for b in before], SELECTIONS[selection], *[STEEP[a] for a in after]):
+            x = step(x)
+        return mg.sum(x)
+
+    def reaches(x: Any) -> Any:
+        for step in before:
+            x = STEEP[step](x)
+        return x
+
+    x = np.array([-1.0])
+    with np.errstate(all="ignore"):
+        assume(np.asarray(reaches(mg.constant(x))) < 0)
+        slope = DERIVATIVES[name](f)
+        assert (mg.compile(slope) if compiled else slope)(x) == 0
+
+
+def test_a_selection_absorbs_nothing_beside_it(derivative: Derivative) -> None:
+    assert equal(derivative(lambda x: mg.sqrt(x) + mg.relu(x), [0.0]), [INF])
+    assert equal(derivative(lambda x: mg.sqrt(x) + mg.sqrt(mg.relu(x)), [0.0]), [INF])
+    assert equal(derivative(lambda x: mg.sqrt(mg.relu(x)), [4.0]), [0.25])
 
 
 def test_where_lets_a_nan_or_infinity_in_the_branch_taken_survive(derivative: Derivative) -> None:

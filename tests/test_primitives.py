@@ -335,15 +335,16 @@ def test_vjp_of_jvp(case: Case) -> None:
 # ------------------------------------------------------------------------------------------------------------ edges
 
 
-def slopes_at(point: Point, i: int, mode: str) -> Array:
+def slopes_at(point: Point, i: int, mode: str, around: Any = lambda x, f: f(x)) -> Array:
     """The derivative by operand i: of the sum in reverse mode, or along one unit vector after the other in forward mode."""
     operands = [np.asarray(x) for x in point.operands]
     smooth = [x for x in range(len(operands)) if operands[x].dtype.kind == "f"]
     case = Case(point.primitive, point.operands, point.params, analytic=False)
 
-    def f(x: Any) -> Node:
+    def alone(x: Any) -> Node:
         return case.primitive(*[x if j == i else mg.constant(v) for j, v in enumerate(operands)], **case.params)
 
+    f = lambda x: around(x, alone)  # noqa: E731
     assert i in smooth
     with np.errstate(all="ignore"):
         if mode in ("vjp", "compiled vjp"):
@@ -369,6 +370,19 @@ def test_singular_points(point: Point, mode: str) -> None:
         if expected is not None:
             found, expected = slopes_at(point, i, mode), np.multiply(expected, SCALE)
             np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-300, err_msg=f"operand {i}")
+
+
+@pytest.mark.parametrize("mode", ["vjp", "jvp", "compiled vjp", "compiled jvp"])
+@pytest.mark.parametrize("point", SINGULAR, ids=str)
+def test_a_selection_before_or_after_a_singular_point(point: Point, mode: str) -> None:
+    # what is not selected has a slope of exactly 0, whatever the slope beside the selection is
+    never = np.array(False)
+    for i, operand in enumerate(map(np.asarray, point.operands)):
+        if operand.dtype.kind == "f":
+            before = lambda x, f, operand=operand: f(mg.where(never, x, operand))  # noqa: E731
+            after = lambda x, f: mg.where(never, f(x), 0.0)  # noqa: E731
+            for around in (before, after):
+                assert not np.any(slopes_at(point, i, mode, around)), f"operand {i}"
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])
