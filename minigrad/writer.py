@@ -88,6 +88,7 @@ class Writer:
         self.buffered: set[Node] = set()  # the buffers
         self.places: dict[Node, str] = {}  # computed straight into a row of a stack
         self.outputs = set(graph.outputs)
+        self.in_loop = False
         self.pooled = False  # whether memory is kept between calls
         self.picks: dict[Node, list[Node]] = {}
         collect_picks(graph, self.picks)
@@ -160,7 +161,7 @@ class Writer:
         into = f"np.matmul({', '.join(texts)}, out={kept})" if node.primitive is matmul else None
         name = self.named(node, self.wish(node, True))
         line = into or render_into(node.primitive, texts, kept)
-        self.lines.append((f"{indent}{name} = {line}", (name,), uses_names))
+        self.lines.append((f"{indent}{name} = {line}", (name,), ("empty", *uses_names)))
         self.pooled = True
 
     def is_free(self, x: Node, node: Node, uses: dict[Node, int]) -> bool:
@@ -310,6 +311,9 @@ class Writer:
     def rendered(self, node: Node, operands: Sequence[Text]) -> Text:
         """The node's NumPy text on these operands, in parentheses where they need them."""
         uses = tuple(name for operand in operands for name in operand.uses)
+        if node.primitive is matmul and self.in_loop and _is_small_product(node):
+            a = operands[0].text if operands[0].precedence >= ATOM else f"({operands[0].text})"
+            return Text(f"{a}.dot({operands[1].text})", ATOM, uses)
         if node.primitive.text == "{0}":
             return Text(operands[0].text, operands[0].precedence, uses)
         form = binding(node.primitive, node.params, len(operands))
@@ -336,7 +340,8 @@ class Writer:
         t = self.names.new("chunk" if loop.recompute else "t")
         stacks = {i: self.names.new(self.stack_name(loop, i, picks.get(i))) for i in range(n, len(outputs))}
         types = loop.result_types()
-        lasting = [self.empty(name, *types[i], indent, picks.get(i) in self.outputs) for i, name in stacks.items()]
+        handed_out = {p.params["position"] for p in self.picks[node] if p in self.outputs}
+        lasting = [self.empty(name, *types[i], indent, i in handed_out) for i, name in stacks.items()]
         around = self.placed, self.buffered, self.places
         lasting += self.buffers(schedule(loop), stacks, t, indent)
         steps = f"reversed(range({loop.length}))" if loop.reverse else f"range({loop.length})"
@@ -348,7 +353,9 @@ class Writer:
             name = self.named(x, array.text.replace("_steps", "") if known else x.name or "x")
             self.lines.append((f"{inside}{name} = {text}[{t}]", (name,), array.uses))
         self.store({i: stack for i, stack in stacks.items() if outputs[i] in set(inputs)}, outputs, t, inside)
+        was_in_loop, self.in_loop = self.in_loop, True
         self.body(loop.graph, inside, {y for y in outputs[:n] if y.scope})
+        self.in_loop = was_in_loop
         self.store({i: stack for i, stack in stacks.items() if outputs[i] not in set(inputs)}, outputs, t, inside)
         self.advance(carries, [self.texts[y] for y in outputs[:n]], inside, start)
         self.tell(loop, t, inside)
@@ -368,7 +375,7 @@ class Writer:
         kept = not handed_out and indent == "    "  # a loop inside a loop makes many, one after the other
         self.pooled |= kept
         kind = "" if dtype == np.float64 else f", {literal(dtype)}"
-        self.lines.append((f"{indent}{name} = {'' if kept else 'np.'}empty({literal(shape)}{kind})", (name,), ()))
+        self.lines.append((f"{indent}{name} = {'' if kept else 'np.'}empty({literal(shape)}{kind})", (name,), ("empty",) * kept))
         return name
 
     def buffers(self, plan: Plan, stacks: dict[int, str], t: str, indent: str) -> list[str]:
@@ -454,6 +461,13 @@ class Writer:
                 return f"{carry.name}_kept" if loop.recompute else f"previous_{carry.name}_steps"
         name = self.name_of(output) or self.wish(output, True)
         return f"{name.rstrip('_').removesuffix('_steps')}_{every}"
+
+
+def _is_small_product(node: Node) -> bool:
+    # of two matrices, or a vector and a matrix, where calling `@` takes longer than multiplying
+    a, b = node.inputs
+    small = int(np.prod(a.shape, dtype=np.int64)) * (b.shape[-1] if b.shape else 1) < 1 << 19
+    return small and len(b.shape) == 2 and len(a.shape) in (1, 2) and a.dtype == b.dtype and a.dtype.kind == "f"
 
 
 def _count_uses(nodes: Sequence[Node], outputs: Sequence[Node]) -> tuple[dict[Node, int], set[Node]]:

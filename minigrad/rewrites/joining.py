@@ -73,15 +73,25 @@ def _joined_products(loop: LoopEditor) -> bool:
                 continue
             products.sort(key=lambda v: followed_by[v])  # stable, so otherwise as they were written
             context.node(products[0])
-            others = stack(*[v.inputs[1 - shared] for v in products], axis=0)
-            others.name = common_name([name_of(v.inputs[1 - shared]) for v in products])
-            x = products[0].inputs[shared]
-            together = matmul(x, others) if shared == 0 else matmul(others, x)
+            together = _one_product(products[0].inputs[shared], [v.inputs[1 - shared] for v in products], shared == 0)
             together.name = common_name([name_of(v) for v in products])
             new.update({v: part(together, i) for i, v in enumerate(products)})
     if new:
         loop.replace(new)
     return bool(new)
+
+
+def _one_product(x: Node, others: list[Node], is_left: bool) -> Node:
+    # all products of x, one after the other along a new first axis; of one row, that is one long row cut in pieces
+    name = common_name([name_of(w) for w in others])
+    width = others[0].shape[-1]
+    if is_left and (len(x.shape) == 1 or x.shape[0] == 1):
+        together = join(*others, axis=1)
+        together.name = name
+        return reshape(matmul(x, together), shape=(len(others), *x.shape[:-1], width))
+    together = stack(*others, axis=0)
+    together.name = name
+    return matmul(x, together) if is_left else matmul(together, x)
 
 
 def _kinds_of_use(nodes: Sequence[Node]) -> dict[Node, str]:

@@ -60,6 +60,8 @@ def _all_products(node: Node, inputs: Sequence[Node], stacked: Sequence[bool]) -
     x, w = inputs
     if stacked == [True, False] and len(w.shape) == 2:
         return reshape(matmul(tall(x), w), shape=(*x.shape[:-1], w.shape[-1]))
+    if stacked == [True, False] and len(w.shape) == 3 and len(x.shape) == 3 and x.shape[1] >= 8:
+        return matmul(reshape(x, shape=(x.shape[0], 1, *x.shape[1:])), w)  # step by step, each in a block of its own
     if stacked == [True, False] and len(w.shape) == 3 and len(x.shape) <= 3:  # several products of the same x
         products = matmul(tall(x), w)
         by_step = reshape(products, shape=(w.shape[0], *x.shape[:-1], w.shape[-1]))
