@@ -126,6 +126,8 @@ equivalent(
 equivalent(
     "more is computed, and falls away: nobody asks for it",
     "loop.py: _joint_vjp: _is_float(x) and (i < n or wanted[i])  ->  _is_float(x) or (i < n or wanted[i])",
+    "loop.py: _frontier: node in needed and (not is_forward(node))  ->  node in needed or not is_forward(node)  (number 2)",
+    "loop.py: _joint_vjp: _reached(inputs, back)  ->  inputs",
     "loop.py: _joint_vjp: i < n  ->  i <= n  (number 5)",
     "loop.py: _joint_vjp: n + m  ->  n  (number 5)",
     "loop.py: _joint_vjp: result if wanted[i] else None  ->  result",
@@ -143,13 +145,12 @@ equivalent(
 equivalent(
     "the mark is a node that nobody uses",
     "loop.py: _frontier: node.serial <= mark  ->  node.serial < mark",
-    "loop.py: _frontier: x.serial <= mark  ->  x.serial < mark",
 )
 equivalent(
     "the same items in the same order; or any of several equal ones; or a dictionary that is the caller's own",
     "forward.py: push: dict(seeds)  ->  seeds",
-    "loop.py: _frontier: list(dict.fromkeys([*used, *[node for node in outputs if node.serial <= mark]]))  ->  "
-    "dict.fromkeys([*used, *[node for node in outputs if node.serial <= mark]])",
+    "loop.py: _frontier: list(dict.fromkeys((x for node in users for x in node.inputs if is_forward(x))))  ->  "
+    "dict.fromkeys((x for node in users for x in node.inputs if is_forward(x)))",
     "loop.py: _stacked: reversed(list(enumerate(loop.graph.outputs[loop.carries:])))  ->  "
     "list(enumerate(loop.graph.outputs[loop.carries:]))",
 )

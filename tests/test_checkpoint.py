@@ -22,7 +22,7 @@ import rnn
 from minigrad.graph import Graph, Loop
 
 from .invariants import check_graph
-from .test_loop import CASES, Case, B, H, W, runs, same, scalar
+from .test_loop import CASES, B, Case, H, W, runs, same, scalar
 
 Array = Any
 XS = np.random.default_rng(1).normal(size=(7, 3))

@@ -12,7 +12,7 @@ import minigrad as mg
 import rnn
 
 from .test_checkpoint import peak
-from .test_loop import H, W, XS, runs, same
+from .test_loop import XS, H, W, runs, same
 
 Array = Any
 STEPS = 1500
