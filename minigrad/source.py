@@ -195,7 +195,8 @@ def _in_parts(writer: Writer, parameters: str, last: str, last_uses: tuple[str, 
     functions = []
     for i, part in enumerate(parts):
         loads = [f'    {x} = v["{x}"]' for x in sorted(needed[i])]
-        sets = dict.fromkeys(x for _, names, _ in part for x in names if x in later)
+        # what a loop sets inside is its own, and if it has no steps, is not even set
+        sets = dict.fromkeys(x for line, names, _ in part if not line.startswith("     ") for x in names if x in later)
         saves = [f'    v["{x}"] = {x}' for x in sets]
         functions.append("\n".join([f"def {name}_part_{i + 1}(v):", *loads, *[text for text, _, _ in part], *saves]))
     begin = ", ".join(f'"{x}": {x}' for x in given)

@@ -112,10 +112,10 @@ def wrong(change: Any) -> Any:
 
 
 def always_forward(node: Node, inputs: list[Node]) -> Node | None:
-    loop: Loop | None = node.params.get("loop")
-    if loop is None or not loop.reverse or loop.length < 2:
+    looped: Loop | None = node.params.get("loop")
+    if looped is None or not looped.reverse or looped.length < 2:
         return None
-    turned = Loop(loop.graph, loop.carries, loop.slices, loop.length, False)
+    turned = Loop(looped.graph, looped.carries, looped.slices, looped.length, False)
     return Node(node.primitive, tuple(inputs), {"loop": turned}, None, None, like=node)
 
 
@@ -201,3 +201,28 @@ def test_a_result_that_a_loop_gives_twice_is_two_arrays() -> None:
     _, a, b = generate(graph, without=PASSES)(np.ones(3))
     assert np.array_equal(a, b)
     assert not np.shares_memory(a, b)
+
+
+def test_a_stack_is_not_called_as_one_of_a_loop_inside() -> None:
+    def inner(h: Any, x: Any, w: Any, how: Any) -> Any:
+        return how(lambda h, row: (mg.tanh(h @ w + row), h * row), h[0], x, None, True)[1]
+
+    def f(w: Any, h: Any, xs: Any, how: Any) -> Any:
+        return how(lambda h, x: (inner(h, x, w, how), (h**3, x)), h, xs)[1][0]
+
+    rng = np.random.default_rng(0)
+    given = [rng.normal(size=shape) for shape in [(2, 2), (1, 2), (2, 1, 2)]]
+    in_chunks = lambda *a: mg.scan(*a, checkpoint="sqrt")  # noqa: E731
+    along = lambda how: lambda *a: mg.jvp(lambda *a: f(*a, how), a, given)[1]  # noqa: E731
+    assert np.allclose(mg.compile(along(in_chunks))(*given), along(loop)(*given), rtol=1e-13)
+
+
+def test_a_loop_of_no_steps_in_a_long_function() -> None:
+    def f(x: Any) -> Any:
+        h, _ = mg.scan(lambda h, _: ((s := mg.tanh(h)) * s, None), x, length=0)
+        for _ in range(900):
+            h = mg.sin(h) + h
+        last = mg.tanh(h)  # called as the one in the loop
+        return last * last
+
+    assert np.allclose(generate(mg.trace(f, 0.5), without=PASSES)(0.5)[0], f(0.5))
