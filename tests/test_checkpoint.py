@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 import rnn
 from minigrad.graph import Graph, Loop
+from minigrad.source import generate
 
 from .invariants import check_graph
 from .test_loop import CASES, B, Case, H, W, runs, same, scalar
@@ -195,6 +196,12 @@ def test_the_hessian_of_a_power() -> None:
 # -------------------------------------------------------------------------------------------------------------- memory
 
 
+def compiled(f: Callable[..., Any], *args: Any) -> Callable[[], Any]:
+    """The generated function of a call, alone: it keeps no memory from one call to the next."""
+    source = generate(mg.trace(f, *args))
+    return lambda: source.function(*mg.tree_leaves(args), **source.constants)
+
+
 def peak(run: Callable[[], Any]) -> int:
     """The most memory that arrays and objects took at one time, above what was there before."""
     run()  # what is kept from the first call on is no part of it
@@ -217,20 +224,19 @@ def long_loss(w: Any, x: Any, checkpoint: Any) -> Any:
     return mg.sum(mg.scan(step, np.full(HIDDEN, 0.5), length=STEPS, checkpoint=checkpoint)[0] ** 2)
 
 
-@pytest.mark.parametrize("compiled", [False, True], ids=["walked", "compiled"])
+@pytest.mark.parametrize("source", [False, True], ids=["walked", "compiled"])
 @pytest.mark.parametrize(
     ("checkpoint", "states"), [("sqrt", 30 + 8 * 30), (10, 90 + 8 * 10), ((90, 9), 10 + 10 + 8 * 9)], ids=str
 )
-def test_a_gradient_keeps_carries_and_one_chunk(checkpoint: Any, states: int, compiled: bool) -> None:
+def test_a_gradient_keeps_carries_and_one_chunk(checkpoint: Any, states: int, source: bool) -> None:
     def taken(checkpoint: Any) -> int:
         gradient = mg.grad(lambda w, x: long_loss(w, x, checkpoint), argnums=(0, 1))
-        run = mg.compile(gradient) if compiled else gradient
-        return peak(lambda: run(w, x))
+        return peak(compiled(gradient, w, x) if source else lambda: gradient(w, x))
 
     w, x = np.eye(HIDDEN), np.ones(HIDDEN)
     kept, all_kept = taken(checkpoint), taken(None)
     assert all_kept > 2 * STATES
-    if compiled:  # else the trace, which does not grow with T, is a part of it
+    if source:  # else the trace, which does not grow with T, is a part of it
         assert kept < states * STATES // STEPS + 16 * w.nbytes
     else:
         assert kept < all_kept - STATES
@@ -240,17 +246,15 @@ def test_a_gradient_keeps_carries_and_one_chunk(checkpoint: Any, states: int, co
 def test_slices_and_what_is_made_from_them_stay_one_chunk_at_a_time(checkpoint: Any) -> None:
     # x @ w has no carry in it, and the gradient of w is a sum over steps: neither is made for all steps at once
     xs, cell = np.ones((STEPS, 1, 4)), rnn.RNNCell.init(4, HIDDEN, rng=0)
-    gradient = mg.compile(mg.grad(lambda cell, xs: mg.sum(rnn.scan(cell, xs, checkpoint=checkpoint)[1] ** 2)))
-    assert peak(lambda: gradient(cell, xs)) < STATES // 2
+    gradient = mg.grad(lambda cell, xs: mg.sum(rnn.scan(cell, xs, checkpoint=checkpoint)[1] ** 2))
+    assert peak(compiled(gradient, cell, xs)) < STATES // 2
 
 
 def test_second_order_keeps_no_more_than_carries_either() -> None:
     gradient = lambda w, x: mg.grad(long_loss)(w, x, "sqrt")  # noqa: E731
-    twice = mg.compile(mg.grad(lambda w, x: mg.sum(mg.sin(gradient(w, x)))))
-    product = mg.compile(lambda w, x: mg.jvp(lambda w: gradient(w, x), (w,), (w,))[1])
     w, x = np.eye(HIDDEN), np.ones(HIDDEN)
-    assert peak(lambda: twice(w, x)) < 2 * STATES
-    assert peak(lambda: product(w, x)) < 2 * STATES
+    assert peak(compiled(mg.grad(lambda w, x: mg.sum(mg.sin(gradient(w, x)))), w, x)) < 2 * STATES
+    assert peak(compiled(lambda w, x: mg.jvp(lambda w: gradient(w, x), (w,), (w,))[1], w, x)) < 2 * STATES
 
 
 MILLION = """

@@ -11,7 +11,7 @@ import pytest
 import minigrad as mg
 import rnn
 
-from .test_checkpoint import peak
+from .test_checkpoint import compiled, peak
 from .test_loop import XS, H, W, runs, same
 
 Array = Any
@@ -27,16 +27,16 @@ def last_of(h: Any) -> Any:
     return mg.scan(lambda h, _: (mg.sin(h) * 1.1, mg.cos(h)), h, length=STEPS)[0]  # its stack is not asked for
 
 
-@pytest.mark.parametrize("compiled", [False, True], ids=["walked", "compiled"])
-def test_the_tangent_of_the_last_carry_stacks_nothing(compiled: bool) -> None:
+@pytest.mark.parametrize("source", [False, True], ids=["walked", "compiled"])
+def test_the_tangent_of_the_last_carry_stacks_nothing(source: bool) -> None:
     def push(f: Any) -> Any:
         both = lambda h: mg.jvp(f, (h,), (h,))  # noqa: E731
-        return mg.compile(both) if compiled else both
+        return compiled(both, h) if source else lambda: both(h)
 
     h = np.linspace(0.0, 1.0, SLICE)
-    assert peak(lambda: push(last_of)(h)) < STATES // 4
+    assert peak(push(last_of)) < STATES // 4
     # the same, once a stack is asked for: the measure can tell
-    assert peak(lambda: push(lambda h: mg.scan(lambda h, _: (mg.sin(h), h), h, length=STEPS)[1])(h)) > STATES
+    assert peak(push(lambda h: mg.scan(lambda h, _: (mg.sin(h), h), h, length=STEPS)[1])) > STATES
 
 
 def test_no_array_of_all_steps_is_written_but_the_inputs() -> None:
@@ -47,16 +47,15 @@ def test_no_array_of_all_steps_is_written_but_the_inputs() -> None:
     assert "(7," not in source.replace("np.reshape(xs, (7,", "")
 
 
-@pytest.mark.parametrize("compiled", [False, True], ids=["walked", "compiled"])
-def test_a_jacobian_by_columns_keeps_one_state(compiled: bool) -> None:
+@pytest.mark.parametrize("source", [False, True], ids=["walked", "compiled"])
+def test_a_jacobian_by_columns_keeps_one_state(source: bool) -> None:
     def f(scale: Any) -> Any:
         return mg.scan(lambda h, _: (mg.sin(h * scale[0] + scale[1]), None), np.ones(SLICE), length=STEPS)[0]
 
-    jacobian = mg.compile(mg.jacobian(f)) if compiled else mg.jacobian(f)
-    scale = np.array([0.9, 0.1])
-    assert peak(lambda: jacobian(scale)) < STATES // 4
+    scale, jacobian = np.array([0.9, 0.1]), mg.jacobian(f)
+    assert peak(compiled(jacobian, scale) if source else lambda: jacobian(scale)) < STATES // 4
     rows = mg.vjp(f, scale)[1]
-    found = jacobian(scale)
+    found = mg.compile(jacobian)(scale) if source else jacobian(scale)
     for i in range(0, SLICE, 33):
         same(found[i], rows(np.eye(SLICE)[i])[0], 1e-12)
 
@@ -65,7 +64,7 @@ def test_values_alone_stack_nothing_that_is_not_asked_for() -> None:
     h = np.linspace(0.0, 1.0, SLICE)
     assert peak(lambda: np.asarray(last_of(mg.constant(h)))) < STATES // 4
     assert peak(lambda: mg.evaluate(last_of(mg.constant(h)))) < STATES // 4
-    assert peak(lambda: mg.compile(last_of)(h)) < STATES // 4
+    assert peak(compiled(last_of, h)) < STATES // 4
 
 
 # ---------------------------------------------------------------------------------------------------------- second order
