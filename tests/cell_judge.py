@@ -154,12 +154,16 @@ class Judge:
                 yield f"checkpoint={checkpoint!r}", how
 
     def sets_without(self, rng: np.random.Generator) -> Iterator[tuple[str, ...]]:
-        """Sets of rewrites to leave out: none, each alone, all but each, some at random, all."""
+        """Sets of rewrites to leave out: none, all, and between them one, all but one, or some."""
         free = [name for name in self.passes if name not in self.always]
         every = [s for n in range(len(free) + 1) for s in itertools.combinations(free, n)]
         if self.subsets is not None and len(every) > self.subsets:
-            middle = [every[i] for i in sorted(rng.permutation(len(every) - 2)[: self.subsets - 2] + 1)]
-            every = [every[0], *middle, every[-1]]
+            chosen = {(): None}
+            while len(chosen) < self.subsets - 1:
+                count = int(rng.choice([1, len(free) - 1, rng.integers(1, len(free))]))
+                taken = set(rng.permutation(free)[:count])
+                chosen[tuple(name for name in free if name in taken)] = None
+            every = [*chosen, every[-1]]
         for without in every:
             yield (*self.always, *without)
 
