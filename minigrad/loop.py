@@ -50,8 +50,8 @@ def scan(
     runs each chunk of k steps again from there: the memory of T / k carries and k steps, for the time of one more
     forward pass. `"sqrt"` takes the k at which the two are in balance, the square root of T. A tuple divides chunks
     into chunks: `(k1, k2)` takes the memory of T / k1 + k1 / k2 carries and k2 steps, for two more forward passes.
-    Values stay the same to the bit, gradients but for the order of their sums. (Griewank & Walther 2000, "Algorithm
-    799: revolve"; Chen et al. 2016, "Training deep nets with sublinear memory cost".)
+    Values and gradients stay the same, up to rounding. (Griewank & Walther 2000, "Algorithm 799: revolve"; Chen et al.
+    2016, "Training deep nets with sublinear memory cost".)
 
     `progress(done, T)` is called after each step, or each outermost chunk, as it runs; a backward pass counts from 0
     again. It is for whoever waits: a pickled graph leaves it behind.
@@ -77,35 +77,42 @@ def scan(
         raise ArgumentError(explain("scan", problem))
     report = None if progress is None else Progress(progress, length)
     step_xs = [symbol(_short(path), x.shape[1:], x.dtype) for (path, _), x in zip(x_pairs, slices, strict=True)]
-
-    def trace_step() -> tuple[list[Node], list[Node], list[Node], Structure]:
-        pairs = zip(carry_pairs, carries, strict=True)
-        symbols = [_carry_symbol(c, path) for (path, _), c in pairs]
-        with scope("t=*"), tracing():
-            result = step(carry_structure.rebuild(symbols), x_structure.rebuild(step_xs))
-        if not isinstance(result, tuple) or len(result) != 2:
-            raise StructureError(explain("scan", f"step must return (carry, y), got {type(result).__name__}"))
-        next_pairs, next_structure = flatten_with_paths(result[0], "carry")
-        if next_structure != carry_structure:
-            problem = f"step changes the structure of the carry, from {carry_structure!r} to {next_structure!r}"
-            instead = "return the carry as it came in; numbers that change are floats or arrays, not int"
-            raise StructureError(explain("scan", problem, instead=instead))
-        y_pairs, y_structure = flatten_with_paths(result[1], "y")
-        return symbols, [as_node(n) for _, n in next_pairs], [as_node(y) for _, y in y_pairs], y_structure
-
-    symbols, following, ys, y_structure = trace_step()
+    paths, x = [path for path, _ in carry_pairs], x_structure.rebuild(step_xs)
+    symbols, following, ys, y_structure = _trace_step(step, carries, paths, carry_structure, x)
     if any(a.weak for a in carries):  # a bare number to start from takes the dtype that the step gives it
         carries = [cast_to(a, b.dtype) if a.weak else a for a, b in zip(carries, following, strict=True)]
-        symbols, following, ys, y_structure = trace_step()
+        symbols, following, ys, y_structure = _trace_step(step, carries, paths, carry_structure, x)
     following = [cast_to(b, a.dtype) if b.weak else b for a, b in zip(carries, following, strict=True)]
-    for (path, _), before, after in zip(carry_pairs, carries, following, strict=True):
+    _refuse_drift(carries, following, paths)
+    results = _run_in_chunks([*symbols, *step_xs], [*following, *ys], carries, slices, length, reverse, sizes, report)
+    return carry_structure.rebuild(results[: len(carries)]), y_structure.rebuild(results[len(carries) :])
+
+
+def _trace_step(
+    step: Callable[[Any, Any], Any], carries: Sequence[Node], paths: Sequence[str], structure: Structure, x: Any
+) -> tuple[list[Node], list[Node], list[Node], Structure]:
+    # the step, called on symbols like the carries: those symbols, the next carry, the ys and their structure
+    symbols = [_carry_symbol(c, path) for path, c in zip(paths, carries, strict=True)]
+    with scope("t=*"), tracing():
+        result = step(structure.rebuild(symbols), x)
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise StructureError(explain("scan", f"step must return (carry, y), got {type(result).__name__}"))
+    next_pairs, next_structure = flatten_with_paths(result[0], "carry")
+    if next_structure != structure:
+        problem = f"step changes the structure of the carry, from {structure!r} to {next_structure!r}"
+        instead = "return the carry as it came in; numbers that change are floats or arrays, not int"
+        raise StructureError(explain("scan", problem, instead=instead))
+    y_pairs, y_structure = flatten_with_paths(result[1], "y")
+    return symbols, [as_node(n) for _, n in next_pairs], [as_node(y) for _, y in y_pairs], y_structure
+
+
+def _refuse_drift(carries: Sequence[Node], following: Sequence[Node], paths: Sequence[str]) -> None:
+    for path, before, after in zip(paths, carries, following, strict=True):
         if before.shape != after.shape or before.dtype != after.dtype:
             was, now = (f"shape {node.shape}, {node.dtype}" for node in (before, after))
             problem = f"step changes {path} from {was} to {now}"
             instead = "start with the shape and dtype that step returns, or cast with .astype"
             raise ShapeError(explain("scan", problem, [before, after], instead))
-    results = _run_in_chunks([*symbols, *step_xs], [*following, *ys], carries, slices, length, reverse, sizes, report)
-    return carry_structure.rebuild(results[: len(carries)]), y_structure.rebuild(results[len(carries) :])
 
 
 def _carry_symbol(start: Node, path: str) -> Node:
