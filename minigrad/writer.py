@@ -91,7 +91,8 @@ class Writer:
         self.in_loop = False
         self.pooled = False  # whether memory is kept between calls
         self.picks: dict[Node, list[Node]] = {}
-        collect_picks(graph, self.picks)
+        self.turned: set[Node] = set()  # stacks that are used with their second axis first
+        collect_picks(graph, self.picks, self.turned)
 
     def named(self, node: Node, wish: str, lasting: bool = False) -> str:
         """A name of its own for a node."""
@@ -341,7 +342,8 @@ class Writer:
         stacks = {i: self.names.new(self.stack_name(loop, i, picks.get(i))) for i in range(n, len(outputs))}
         types = loop.result_types()
         handed_out = {p.params["position"] for p in self.picks[node] if p in self.outputs}
-        lasting = [self.empty(name, *types[i], indent, i in handed_out) for i, name in stacks.items()]
+        turned = {p.params["position"] for p in self.picks[node] if p in self.turned} - handed_out
+        lasting = [self.empty(name, *types[i], indent, i in handed_out, i in turned) for i, name in stacks.items()]
         around = self.placed, self.buffered, self.places
         lasting += self.buffers(schedule(loop), stacks, t, indent)
         steps = f"reversed(range({loop.length}))" if loop.reverse else f"range({loop.length})"
@@ -370,12 +372,21 @@ class Writer:
             name = carries[i] if i < n else stacks[i]
             self.texts[found] = Text(name, ATOM, (name,))
 
-    def empty(self, name: str, shape: Shape, dtype: Any, indent: str, handed_out: bool = False) -> str:
-        """Make an array to be filled: in memory that is kept between calls, unless the caller gets it."""
+    def empty(
+        self, name: str, shape: Shape, dtype: Any, indent: str, handed_out: bool = False, turned: bool = False
+    ) -> str:
+        """Make an array to be filled: in memory that is kept between calls, unless the caller gets it.
+
+        Of a `turned` array the second axis comes first in memory, since it is used that way afterwards.
+        """
         kept = not handed_out and indent == "    "  # a loop inside a loop makes many, one after the other
         self.pooled |= kept
         kind = "" if dtype == np.float64 else f", {literal(dtype)}"
-        self.lines.append((f"{indent}{name} = {'' if kept else 'np.'}empty({literal(shape)}{kind})", (name,), ("empty",) * kept))
+        turn = ""
+        if turned:
+            shape, turn = (shape[1], shape[0], *shape[2:]), f".transpose{literal((1, 0, *range(2, len(shape))))}"
+        text = f"{'' if kept else 'np.'}empty({literal(shape)}{kind}){turn}"
+        self.lines.append((f"{indent}{name} = {text}", (name,), ("empty",) * kept))
         return name
 
     def buffers(self, plan: Plan, stacks: dict[int, str], t: str, indent: str) -> list[str]:
@@ -492,14 +503,16 @@ def _forward_scope(node: Node) -> str:
     return re.sub(r"^((backward|forward)(/|$))+", "", node.scope)
 
 
-def collect_picks(graph: Graph, picks: dict[Node, list[Node]]) -> None:
+def collect_picks(graph: Graph, picks: dict[Node, list[Node]], turned: set[Node]) -> None:
     for node in graph.nodes:
+        if node.primitive is transpose and node.params["axes"][:2] == (1, 0) and node.inputs[0].primitive is pick:
+            turned.add(node.inputs[0])
         if node.shape is None:
             picks.setdefault(node, [])
         elif node.primitive is pick:
             picks.setdefault(node.inputs[0], []).append(node)
     for inner in graph.subgraphs():
-        collect_picks(inner, picks)
+        collect_picks(inner, picks, turned)
 
 
 def told_by(graph: Graph) -> Iterator[Callable[[int, int], object]]:

@@ -20,7 +20,7 @@ from .shape_rules import broadcast_shapes, elementwise, promote, reduced_shape, 
 from .text import Cut, full_literal, literal, subscript
 
 __all__ = [
-    "absorb", "absorbed", "bare", "broadcast_to", "cast", "cumsum", "full", "gather", "index", "join", "joined_shape",
+    "absorb", "absorbed", "bare", "broadcast_to", "cast", "contiguous", "cumsum", "full", "gather", "index", "join", "joined_shape",
     "operand", "pick", "place", "reshape", "scatter_add", "stack", "stop_gradient", "strong", "sum", "transpose",
     "where", "zeros_like",
 ]  # fmt: skip
@@ -52,8 +52,12 @@ def _infer_reshape(x: Node, *, shape: tuple[int, ...]) -> tuple[tuple[int, ...],
     return shape, x.dtype
 
 
+def _sizes(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape)) or "()"
+
+
 reshape = Primitive(
-    "reshape", "np.reshape({0}, {shape})", _infer_reshape,
+    "reshape", lambda operands, params: f"{operands[0]}.reshape({_sizes(params['shape'])})", _infer_reshape,
     [lambda ct, y, x, *, shape: reshape(ct, shape=x.shape)],
     view=True,
 )  # fmt: skip
@@ -69,6 +73,14 @@ def _transpose_text(operands: Sequence[str], params: dict[str, Any]) -> str:
 transpose = Primitive(
     "transpose", _transpose_text, lambda x, *, axes: (tuple([x.shape[a] for a in axes]), x.dtype),
     [lambda ct, y, x, *, axes: transpose(ct, axes=tuple(int(a) for a in np.argsort(axes)))],
+    view=True,
+)  # fmt: skip
+
+
+# The same entries, row after row in memory: what is multiplied again and again is read faster that way.
+contiguous = Primitive(
+    "contiguous", "np.ascontiguousarray({0})", same,
+    [lambda ct, y, x: ct],
     view=True,
 )  # fmt: skip
 

@@ -20,7 +20,7 @@ from ..graph import Graph, rebuild, substitute, topological
 from ..nodes import CONSTANT, Node, made_for
 from ..primitives.elementwise import add
 from ..primitives.linear_algebra import matmul
-from ..primitives.structure import broadcast_to, full, place, transpose
+from ..primitives.structure import broadcast_to, contiguous, full, join, place, stack, transpose
 from ..primitives.structure import sum as sum_over
 from .editing import LoopEditor, edit_loops, stand_in
 from .lifting import all_steps, tall
@@ -52,6 +52,12 @@ def hoist(graph: Graph) -> Graph:
     return edit_loops(graph, _hoisted)
 
 
+def _read_by_rows(x: Node, times: int) -> Node:
+    # a transposed matrix, or several, that a loop multiplies by many times are put in order once
+    turned = x.primitive is transpose or (x.primitive in (stack, join) and any(a.primitive is transpose for a in x.inputs))
+    return contiguous(x) if turned and len(x.shape) > 1 and times > 4 else x
+
+
 class _Outside(NamedTuple):
     """What a node of the step is outside the loop: an array, with a leading axis of steps or the same in all steps."""
 
@@ -71,7 +77,10 @@ def _hoisted(loop: LoopEditor) -> bool:
     for v in moved:
         if v in needed:
             stand_ins[v] = stand_in(v)
-            (loop.slices if outside[v].stacked else loop.closures)[stand_ins[v]] = outside[v].node
+            if outside[v].stacked:
+                loop.slices[stand_ins[v]] = outside[v].node
+            else:
+                loop.closures[stand_ins[v]] = _read_by_rows(outside[v].node, loop.loop.length)
     for i, y in list(loop.ys.items()):
         if y in moved:
             shape = (loop.loop.length, *y.shape)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
+from typing import Any
 
 from ..graph import Graph, topological
 from ..nodes import CONSTANT, Node, made_for
@@ -167,10 +168,14 @@ def _product_of_joined(products: list[Node], is_right: bool) -> Node:
     place = 0 if is_right else 1
     products = sorted(products, key=lambda x: _order_of(x.inputs[place]))
     values, weights = [x.inputs[place] for x in products], [x.inputs[1 - place] for x in products]
-    row = joined_columns(values)
-    row.name = common_name([name_of(v) for v in values])
-    together = join(*weights, axis=0 if is_right else 1)
-    together.name = common_name([name_of(v) for v in weights])
+    value_name, weight_name = (common_name([name_of(v) for v in nodes]) for nodes in (values, weights))
+    shapes = {v.shape for v in values}
+    if is_right and len(shapes) == 1 and len(values[0].shape) == 2 and values[0].shape[0] > 1:
+        blocks, together = stack(*values, axis=0), stack(*weights, axis=0)
+        blocks.name, together.name = value_name, weight_name
+        return sum_over(matmul(blocks, together), axis=(0,), keepdims=False)
+    row, together = joined_columns(values), join(*weights, axis=0 if is_right else 1)
+    row.name, together.name = value_name, weight_name
     return matmul(row, together) if is_right else matmul(together, row)
 
 
@@ -196,14 +201,11 @@ def _parts_in(v: Node, depth: int) -> Iterable[tuple[Node, int]]:
 
 
 def joined_columns(values: list[Node]) -> Node:
-    """concatenate(values, axis=-1), by way of a stack where all shapes are equal: a part of it is one block of memory."""
-    if len({v.shape for v in values}) > 1 or len(values[0].shape) > 2:
-        return join(*values, axis=len(values[0].shape) - 1)
-    blocks = stack(*values, axis=0)
-    if len(values[0].shape) == 1:
-        return reshape(blocks, shape=(blocks.shape[0] * blocks.shape[1],))
-    rows = transpose(blocks, axes=(1, 0, 2))
-    return reshape(rows, shape=(rows.shape[0], rows.shape[1] * rows.shape[2]))
+    """concatenate(values, axis=-1); of single rows of equal length, by way of a stack, whose parts are places to fill."""
+    shape = values[0].shape
+    if len({v.shape for v in values}) > 1 or len(shape) > 2 or (len(shape) == 2 and shape[0] != 1):
+        return join(*values, axis=len(shape) - 1)
+    return reshape(stack(*values, axis=0), shape=(*shape[:-1], len(values) * shape[-1]))
 
 
 # ---------------------------------------------------------------------------------------------------------- names
@@ -297,7 +299,7 @@ def _family(v: Node, varying: set[Node], uses: dict[Node, int]) -> tuple[object,
     return (v.primitive, v.shape, v.dtype, *params_key(v.params), *kinds), first
 
 
-def _runs(members: dict[int, Node]) -> list[list[Node]]:
+def _runs(members: dict[int, Any]) -> list[list[Any]]:
     # members on neighbouring parts, two at least
     ordered = sorted(members)
     runs = [[members[i] for _, i in run] for _, run in groupby(enumerate(ordered), key=lambda pair: pair[1] - pair[0])]
@@ -424,19 +426,16 @@ def _stacked_view(loop: LoopEditor, base: Node) -> Node:
 
 
 def _columns(nodes: Sequence[Node]) -> dict[object, tuple[Node, tuple[object, ...]]]:
-    # what stands in the columns of joined_columns(values), a node or (array, i), -> (the joined array, where)
+    # what stands in a joined array, a node or (array, i), -> (the joined array, where)
     found: dict[object, tuple[Node, tuple[object, ...]]] = {}
-    for rows in nodes:
-        if rows.primitive is not reshape or len(rows.shape) > 2:
-            continue
-        blocks = rows.inputs[0]
-        turned = blocks.primitive is transpose and blocks.params["axes"] == (1, 0, 2) and len(rows.shape) == 2
-        blocks = blocks.inputs[0] if turned else blocks
-        if len(blocks.shape) != len(rows.shape) + 1:
-            continue
-        width = blocks.shape[-1]
-        for k, x in _blocks(blocks):
-            found.setdefault(x, (rows, (*[ALL] * turned, Cut(k * width, (k + 1) * width, None))))
+    for v in nodes:
+        if v.primitive is reshape and len(v.shape) in (1, 2) and len(v.inputs[0].shape) == len(v.shape) + 1:
+            leading, width = (ALL,) * (len(v.shape) - 1), v.inputs[0].shape[-1]
+            for k, x in _blocks(v.inputs[0]):
+                found.setdefault(x, (v, (*leading, Cut(k * width, (k + 1) * width, None))))
+        elif v.primitive in (stack, join) and v.params["axis"] == 0 and len(v.shape) == 3:
+            for k, x in _blocks(v):
+                found.setdefault(x, (v, (k,)))
     return found
 
 
@@ -460,48 +459,87 @@ def _blocks(whole: Node) -> list[tuple[int, object]]:
 
 
 def join_columns(graph: Graph) -> Graph:
-    """a @ b[:, :n] and a @ b[:, n:] are columns of a @ b; sums over other axes likewise."""
+    """a @ b[:, :n] and a @ b[:, n:] are columns of a @ b; so are products and sums of other parts of one array."""
     talls: dict[Node, Node] = {}
-    groups: dict[object, list[tuple[Node, tuple[object, ...]]]] = {}
+    groups: dict[object, list[tuple[Node, Any]]] = {}
     for v in graph.nodes:
         if v.primitive is matmul:
             a, b = v.inputs
-            if (found := _columns_of(b, talls)) is not None and len(a.shape) == 2:
-                groups.setdefault((matmul, a, found[0]), []).append((v, (ALL, found[1])))
-            elif a.primitive is transpose and len(b.shape) == 2 and (found := _columns_of(a.inputs[0], talls)) is not None:
-                groups.setdefault((transpose, b, found[0]), []).append((v, (found[1],)))
-        elif v.primitive is sum_over and (found := _columns_of(v.inputs[0], {})) is not None:
-            axis, keepdims = v.params["axis"], v.params["keepdims"]
-            if not keepdims and len(v.inputs[0].shape) - 1 not in axis:
-                groups.setdefault((sum_over, axis, found[0]), []).append((v, (*[ALL] * (len(v.shape) - 1), found[1])))
+            if len(a.shape) == 2 and (found := _part_of_whole(b, talls)) is not None:
+                groups.setdefault(("right", a, found[0]), []).append((v, found[1]))
+            elif a.primitive is transpose and len(b.shape) == 2 and (found := _part_of_whole(a.inputs[0], talls)) is not None:
+                groups.setdefault(("left", b, found[0]), []).append((v, found[1]))
+        elif v.primitive is sum_over and not v.params["keepdims"] and (found := _part_of_sum(v, talls)) is not None:
+            groups.setdefault(("sum", None, found[0]), []).append((v, found[1]))
     new: dict[Node, Node] = {}
     for (kind, other, whole), members in groups.items():  # type: ignore[misc]
-        if len(members) < 2:
-            continue
-        with made_for() as context:
-            context.node(members[0][0])
-            if kind is sum_over:
-                together = sum_over(whole, axis=other, keepdims=False)
-            elif kind is matmul:
-                together = matmul(other, whole)
-            else:
-                together = matmul(transpose(whole, axes=(1, 0)), other)
-            together.name = common_name([name_of(v) for v, _ in members])
-        for v, place in members:
-            new[v] = index(together, index=place)
-            new[v].cotangent_of, new[v].name = v.cotangent_of, v.name
-    outputs = replaced(graph.outputs, new) if new else graph.outputs
-    return Graph(graph.inputs, outputs, graph.in_structure, graph.out_structure) if new else graph
+        for run in _neighbours(members, whole):
+            with made_for() as context:
+                context.node(run[0][0])
+                together = _of_whole(kind, other, _taken(whole, [place for _, place in run]))
+                together.name = common_name([name_of(v) for v, _ in run])
+                for k, (v, place) in enumerate(run):
+                    new[v] = part(together, k) if isinstance(place, int) else _columns_at(together, kind, place)
+                    new[v].cotangent_of, new[v].name = v.cotangent_of, v.name
+    if not new:
+        return graph
+    return Graph(graph.inputs, replaced(graph.outputs, new), graph.in_structure, graph.out_structure)
 
 
-def _columns_of(v: Node, talls: dict[Node, Node]) -> tuple[Node, Cut] | None:
-    # (whole, cut) where v is whole[..., cut]
-    if v.primitive is index and len(v.params["index"]) == len(v.inputs[0].shape):
-        *before, last = v.params["index"]
-        if isinstance(last, Cut) and all(i == ALL for i in before):
-            return v.inputs[0], last
-    if v.primitive is reshape and len(v.shape) == 2 and v.inputs[0].shape[-1:] == v.shape[-1:]:
-        found = _columns_of(v.inputs[0], talls)
-        if found is not None:
-            return talls.setdefault(found[0], tall(found[0])), found[1]
+def _part_of_whole(v: Node, talls: dict[Node, Node]) -> tuple[Node, Any] | None:
+    # (whole, Cut) where the matrix v is whole[:, cut], (whole, i) where it is whole[i]
+    source = v.inputs[0] if v.primitive is reshape and len(v.shape) == 2 else v
+    if source.primitive is not index or source.shape[-1:] != v.shape[-1:]:
+        return None
+    base, place = source.inputs[0], source.params["index"]
+    if len(place) == len(base.shape) and isinstance(place[-1], Cut) and all(i == ALL for i in place[:-1]):
+        return (talls.setdefault(base, tall(base)) if source is not v else base), place[-1]
+    if len(place) == 2 and place[0] == ALL and isinstance(place[1], int) and len(base.shape) == 4 and source is not v:
+        if base not in talls:
+            turned = transpose(base, axes=(1, 0, 2, 3))
+            talls[base] = reshape(turned, shape=(turned.shape[0], turned.shape[1] * turned.shape[2], turned.shape[3]))
+        return talls[base], place[1]
     return None
+
+
+def _part_of_sum(v: Node, talls: dict[Node, Node]) -> tuple[Node, Any] | None:
+    # (sum of the whole, where in it v is), for a sum over all axes but the last of a part of a stack
+    x = v.inputs[0]
+    if x.primitive is not index or v.params["axis"] != tuple(range(len(x.shape) - 1)):
+        return None
+    base, place = x.inputs[0], x.params["index"]
+    if len(place) == len(base.shape) and isinstance(place[-1], Cut) and all(i == ALL for i in place[:-1]):
+        return base, place[-1]
+    if len(place) == 2 and place[0] == ALL and isinstance(place[1], int):
+        return base, place[1]
+    return None
+
+
+def _neighbours(members: list[tuple[Node, Any]], whole: Node) -> list[list[tuple[Node, Any]]]:
+    # runs of parts that stand side by side; columns are taken of the whole product, if most of it is wanted
+    if not isinstance(members[0][1], int):
+        wanted = sum(place.stop - place.start for _, place in members)
+        return [members] if len(members) > 1 and 2 * wanted > whole.shape[-1] else []
+    by_place = {place: (v, place) for v, place in members}
+    return [[by_place[place] for place in run] for run in _runs({place: place for place in by_place})]
+
+
+def _taken(whole: Node, places: list[Any]) -> Node:
+    if not isinstance(places[0], int) or len(places) == (whole.shape[1] if len(whole.shape) == 4 else whole.shape[0]):
+        return whole
+    cut = Cut(places[0], places[-1] + 1, None)
+    return index(whole, index=(ALL, cut) if len(whole.shape) == 4 else (cut,))
+
+
+def _of_whole(kind: str, other: Any, whole: Node) -> Node:
+    if kind == "sum":
+        axes = (0, 2) if len(whole.shape) == 4 else tuple(range(len(whole.shape) - 1))
+        return sum_over(whole, axis=axes, keepdims=False)
+    if kind == "right":
+        return matmul(other, whole)
+    return matmul(transpose(whole, axes=(1, 0) if len(whole.shape) == 2 else (0, 2, 1)), other)
+
+
+def _columns_at(together: Node, kind: str, place: Cut) -> Node:
+    leading = len(together.shape) - 1 if kind != "left" else 0
+    return index(together, index=(*[ALL] * leading, place))
