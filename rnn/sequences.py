@@ -41,15 +41,15 @@ def unroll(
     >>> hs.shape, bool(np.all(np.asarray(hs[2:, 1]) == 0))
     ((5, 2, 4), True)
     """
-    cell, xs, state, mask = _prepared("unroll", cell, xs, state, mask, lengths)
+    cell, xs, state, mask = prepared("unroll", cell, xs, state, mask, lengths)
     steps = xs.shape[0]
     if steps == 0:
-        return mg.scan(_step(cell, mask is not None), state, _Now(xs, mask))[::-1]
-    step = _step(cell, mask is not None)
+        return mg.scan(stepping(cell, mask is not None), state, Now(xs, mask))[::-1]
+    step = stepping(cell, mask is not None)
     outputs: list[Any] = [None] * steps
     for t in reversed(range(steps)) if reverse else range(steps):
         with mg.scope(f"t={t}"):
-            state, outputs[t] = step(state, _Now(xs[t], None if mask is None else mask[t]))
+            state, outputs[t] = step(state, Now(xs[t], None if mask is None else mask[t]))
     return mg.tree_map(lambda *items: mg.stack(items), *outputs), state
 
 
@@ -66,21 +66,23 @@ def scan(
     >>> bool(np.array_equal(rnn.scan(cell, xs)[0], rnn.unroll(cell, xs)[0]))
     True
     """
-    cell, xs, state, mask = _prepared("scan", cell, xs, state, mask, lengths)
-    step = _step(cell, mask is not None)
-    state, outputs = mg.scan(step, state, _Now(xs, mask), reverse=reverse, checkpoint=checkpoint, progress=progress)
+    cell, xs, state, mask = prepared("scan", cell, xs, state, mask, lengths)
+    step = stepping(cell, mask is not None)
+    state, outputs = mg.scan(step, state, Now(xs, mask), reverse=reverse, checkpoint=checkpoint, progress=progress)
     return outputs, state
 
 
-class _Now(NamedTuple):
+class Now(NamedTuple):
     """What one step gets: its x, and which of the sequences are real there; or, stacked, what all steps get."""
 
     x: Array
     real: Array
 
 
-def _step(cell: Any, masked: bool) -> Callable[[Any, Any], tuple[Any, Any]]:
-    def step(state: Any, now: _Now) -> tuple[Any, Any]:
+def stepping(cell: Any, masked: bool) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """A cell as the step of a loop: (state, Now) -> (state, output)."""
+
+    def step(state: Any, now: Now) -> tuple[Any, Any]:
         x, real = now
         output, following = cell(x, state)
         if masked:
@@ -96,7 +98,7 @@ def _column(mask: Array, like: Array) -> Array:
     return mg.reshape(mask, mask.shape + (1,) * (like.ndim - mask.ndim))
 
 
-def _prepared(
+def prepared(
     operation: str, cell: Any, xs: Array, state: Any, mask: Array, lengths: Array
 ) -> tuple[Any, Any, Any, Any]:
     """Cell, sequence, state and mask as nodes, checked; what is missing is filled in."""

@@ -32,7 +32,7 @@ ROOMS = {
     ],
     "rnn": [
         "initializers", "cells", "sequences", "layers", "tasks", "training", "saves", "exchange", "text", "characters",
-        "flow", "experiment", "figures", "findings", "output", "report", "__init__", "__main__",
+        "flow", "truncation", "experiment", "figures", "findings", "output", "report", "__init__", "__main__",
     ],
 }  # fmt: skip
 # Slow to import, or not always there: imported where they are used.
