@@ -95,7 +95,8 @@ class LoopPlan:
             try:
                 results = self.step.run([*carry, *[x[t] for x in xs], *closures], check_finite)
             except NonFiniteError as error:
-                raise NonFiniteError(f"{error}\n  in step t={t} of a loop of {loop.length}") from None
+                where = f"chunk {t}" if loop.recompute else f"step t={t}"
+                raise NonFiniteError(f"{error}\n  in {where} of a loop of {loop.length}") from None
             carry = results[:carries]
             for stack, result in zip(stacks, results[carries:], strict=True):
                 stack[t] = result

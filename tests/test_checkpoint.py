@@ -423,6 +423,13 @@ def test_a_checkpointed_loop_is_drawn_as_a_loop_in_a_loop(tmp_path: Path) -> Non
 # --------------------------------------------------------------------------------------------------------------- errors
 
 
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+def test_the_first_infinity_is_found_in_its_chunk_and_step() -> None:
+    f = lambda h: mg.scan(lambda h, _: (h * h, None), h, length=12, checkpoint=4)[0]  # noqa: E731
+    pattern = "(?s)makes the first infinity.*in step t=1 of a loop of 4.*in chunk 1 of a loop of 3"
+    with pytest.raises(mg.errors.NonFiniteError, match=pattern):
+        mg.compile(f, check_finite=True)(1e5)  # 1e320 after six steps
+
 @pytest.mark.parametrize(
     ("checkpoint", "pattern"),
     [
