@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from . import batch, single
+from . import single
+from .batch_gru import GRU
+from .batch_lstm import LSTM
+from .batch_rnn import RNN
 from .textbook import TEXTBOOK
 
 __all__ = ["TEXTBOOK", "gates_of", "network", "weights_of"]
@@ -18,8 +21,9 @@ ORDER = {"rnn": ("hidden",), "lstm": ("output", "input", "forget", "candidate"),
 
 def network(cell: str, size: tuple[int, int, int, int], dtype: Any = "float32", **options: Any) -> Any:
     """The fastest there is for this cell and size: `loss, gradients = network(...)(weights, xs)`."""
-    room = single if size[0] == 1 else batch
-    return {"rnn": room.RNN, "lstm": room.LSTM, "gru": room.GRU}[cell](size, dtype, **options)
+    if size[0] == 1:
+        return {"rnn": single.RNN, "lstm": single.LSTM, "gru": single.GRU}[cell](size, dtype)
+    return {"rnn": RNN, "lstm": LSTM, "gru": GRU}[cell](size, dtype, **options)
 
 
 def _joined(gate: dict[str, Array]) -> Array:

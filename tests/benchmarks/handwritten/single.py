@@ -7,8 +7,8 @@ number of calls, not the arithmetic.
 At 16 units a call of any NumPy function takes 0.2 µs, whatever it computes. So everything is made for fewer calls:
 
 - vectors, and the method `x.dot(w, out)`, which takes a third of the time of np.matmul;
-- what a step needs twice, or multiplied by several things, is computed twice by the product, which costs nothing: with
-  columns repeated, `[dh dh]` meets two slopes in one multiplication, without broadcasting (which takes as long as four);
+- what a step needs several times is computed several times by the product, which costs nothing: with columns repeated,
+  `[dh dh]` meets two slopes in one multiplication, without broadcasting (which takes as long as four calls);
 - sums with constant factors are products: c' = (c + g + tanh(f) c + tanh(i) g) / 2, with the inner half of σ in the
   weights, is one `dot` of four halves with four neighbours; so are h' of the GRU, and the identity that carries dh;
 - h = (tanh c + tanh(o) tanh c) / 2 is never added up: the next product does it, by having the weights twice;
@@ -39,6 +39,25 @@ class _Single:
         self.rows[:, inputs] = 1
         self.one, self.half, self.halves = (np.array(v, self.dtype) for v in (1, 0.5, [0.5] * 4))
 
+    dw: list[Array]
+    forward_products: list[tuple[Any, Array, Array]]
+    backward_products: list[tuple[Any, Array, Array]]
+
+    def start(self, weights: list[Array]) -> None:
+        """Forget the state, and take the weights for `step`."""
+        inputs = self.size[1]
+        self._load(weights, self.rows[:-1, None, :inputs])
+        self.rows[0, inputs + 1 :] = 0
+        self.now, self.now_too = self.rows[0, inputs + 1 : self.width], self.rows[0, self.width :]
+
+    def products(self) -> None:
+        """The matrix products alone, of both passes."""
+        for times, w, out in self.forward_products:
+            times(w, out)
+        for times, w, out in self.backward_products:
+            times(w, out)
+        self._multiply_up()
+
     def zeros(self, *shape: int) -> Array:
         return np.zeros(shape, self.dtype)
 
@@ -58,12 +77,19 @@ class RNN(_Single):
         self.h = self.rows[:, inputs + 1 :]
         self.forward_views = [(self.rows[t].dot, self.h[t + 1]) for t in range(steps)]
         self.backward_views = [(self.slopes[t], self.d[t], self.d[t].dot) for t in reversed(range(steps))]
-        self.dw = self.zeros(1, self.width, hidden)
+        self.dw = [self.zeros(1, self.width, hidden)]
+        self.w = self.zeros(self.width, hidden)
+        self.forward_products = [(view[0], self.w, self.z) for view in self.forward_views]
+        self.backward_products = [(view[2], self.w_back, self.dh) for view in self.backward_views]
+
+    def _load(self, weights: list[Array], xs: Array) -> None:
+        self.rows[:-1, : self.size[1]] = xs[:, 0]
+        self.w[...] = weights[0][0]
 
     def forward(self, weights: list[Array], xs: Array) -> Array:
         """The loss alone."""
-        self.rows[:-1, : self.size[1]] = xs[:, 0]
-        w, z, tanh = weights[0][0], self.z, np.tanh
+        self._load(weights, xs)
+        w, z, tanh = self.w, self.z, np.tanh
         for x_dot, h_next in self.forward_views:
             x_dot(w, z)
             tanh(z, h_next)
@@ -79,8 +105,18 @@ class RNN(_Single):
         for slope, d, d_dot in self.backward_views:
             multiply(dh, slope, d)
             d_dot(w, dh)
-        np.matmul(self.rows[:-1].T, self.d, out=self.dw[0])
-        return loss, [self.dw]
+        self._multiply_up()
+        return loss, self.dw
+
+    def _multiply_up(self) -> None:
+        np.matmul(self.rows[:-1].T, self.d, out=self.dw[0][0])
+
+    def step(self, x: Array) -> Array:
+        """One step: x (1, inputs) -> h (1, hidden), overwritten by the next one."""
+        self.rows[0, : self.size[1]] = x
+        self.forward_views[0][0](self.w, self.z)
+        np.tanh(self.z, self.now)
+        return self.now[None]
 
 
 class LSTM(_Single):
@@ -98,16 +134,22 @@ class LSTM(_Single):
             v = self.values[t].reshape(7, hidden)
             row, following = self.rows[t], self.rows[t + 1]
             self.forward_views.append(
-                (row.dot, v[:4].reshape(-1), v[3:5], v[1:3], v[5:7], v[3:7], self.values[t + 1, 4 * hidden : 5 * hidden],
+                (row.dot, v[:4].reshape(-1), v[3:5], v[1:3], v[5:7], v[3:7], self.slot(t + 1, 4),
                  following[inputs + 1 : self.width], v[0], following[self.width :])
             )  # fmt: skip
         self._prepare_backward()
+        self.forward_products = [(view[0], self.w, view[1]) for view in self.forward_views]
+        self.backward_products = [(view[5], self.w_back, self.dh_twice) for view in self.backward_views]
+
+    def slot(self, t: int, i: int) -> Array:
+        hidden = self.size[2]
+        return self.values[t, i * hidden : (i + 1) * hidden]
 
     def _prepare_backward(self) -> None:
         _, _, hidden, steps = self.size
         self.sigmoids, self.slopes = self.zeros(steps, 3 * hidden), self.zeros(steps, 6 * hidden)
-        self.w_back, self.dh_twice, self.dc_four = self.zeros(4 * hidden, 2 * hidden), self.zeros(2 * hidden), self.zeros(4, hidden)
-        self.four_sums = np.ones((4, 2), self.dtype)
+        self.w_back, self.dh_twice = self.zeros(4 * hidden, 2 * hidden), self.zeros(2 * hidden)
+        self.dc_four, self.four_sums = self.zeros(4, hidden), np.ones((4, 2), self.dtype)
         # a step's cotangents are [share of dc, do, di, df, dg, f dc]; the steps lie backward in memory, so that what
         # the later step hands on, f dc, is the neighbour of this step's share, and dc the sum of two neighbours
         lanes = self.zeros(6 * steps + 1, hidden)
@@ -119,7 +161,7 @@ class LSTM(_Single):
                 (slope[: 2 * hidden], lanes[at : at + 2].reshape(-1), lanes[at - 1 : at + 1],
                  slope[2 * hidden :].reshape(4, hidden), lanes[at + 2 : at + 6], lanes[at + 1 : at + 5].reshape(-1).dot)
             )  # fmt: skip
-        self.inputs_joined, self.dw = self.zeros(steps, self.width), self.zeros(4, self.width, hidden)
+        self.inputs_joined, self.dw = self.zeros(steps, self.width), [self.zeros(4, self.width, hidden)]
         self.inputs_joined[:, self.size[1]] = 1
 
     def _load(self, weights: list[Array], xs: Array) -> None:
@@ -187,8 +229,30 @@ class LSTM(_Single):
             d_dot(w, dh)
         self.inputs_joined[:, :inputs] = self.rows[:-1, :inputs]
         self.inputs_joined[:, inputs + 1 :] = self.h[:-1]
-        np.matmul(self.inputs_joined.T, self.slots(self.cotangents)[1:5], out=self.dw)
-        return [self.dw]
+        self._multiply_up()
+        return self.dw
+
+    def _multiply_up(self) -> None:
+        np.matmul(self.inputs_joined.T, self.slots(self.cotangents)[1:5], out=self.dw[0])
+
+    def start(self, weights: list[Array]) -> None:
+        """Forget the state, and take the weights for `step`."""
+        super().start(weights)
+        self.slot(0, 4)[...] = 0
+
+    def step(self, x: Array) -> Array:
+        """One step: x (1, inputs) -> h (1, hidden), overwritten by the next one."""
+        row_dot, z, g_c, i_f, products, four, _, _, o, _ = self.forward_views[0]
+        multiply, tanh, c, tanh_c, o_tanh_c = np.multiply, np.tanh, self.slot(0, 4), self.now, self.now_too
+        self.rows[0, : self.size[1]] = x
+        row_dot(self.w, z)
+        tanh(z, z)
+        multiply(i_f, g_c, products)
+        self.halves.dot(four, c)
+        tanh(c, tanh_c)
+        multiply(o, tanh_c, o_tanh_c)
+        np.add(tanh_c, o_tanh_c, self.h[0])
+        return multiply(self.h[:1], self.half, self.h[:1])
 
 
 class GRU(_Single):
@@ -197,7 +261,8 @@ class GRU(_Single):
     def __init__(self, size: Size, dtype: Any = "float32") -> None:
         super().__init__(size, dtype, 3)
         _, inputs, hidden, steps = size
-        self.w, self.values, self.q = self.zeros(self.width, 5 * hidden), self.zeros(steps, 5 * hidden), self.zeros(hidden)
+        self.w, self.values = self.zeros(self.width, 5 * hidden), self.zeros(steps, 5 * hidden)
+        self.q = self.zeros(hidden)
         self.halves[3] = -0.5  # h' = (h + n + tanh(z) h - tanh(z) n) / 2
         self.forward_views = []
         for t in range(steps):
@@ -213,10 +278,12 @@ class GRU(_Single):
         ]
         self.dh_five, self.w_back = self.zeros(5 * hidden), self.zeros(4 * hidden, 5 * hidden)
         self.w_back[3 * hidden :] = np.tile(np.eye(hidden), 5)
-        self.dw = [self.zeros(2, self.width, hidden), self.zeros(1, inputs + 1, hidden), self.zeros(1, 1 + hidden, hidden)]
+        self.dw = [self.zeros(groups, k, hidden) for groups, k in ((2, self.width), (1, inputs + 1), (1, 1 + hidden))]
         self.temporary = self.zeros(steps, hidden)
+        self.forward_products = [(view[0], self.w, view[1]) for view in self.forward_views]
+        self.backward_products = [(view[2], self.w_back, self.dh_five) for view in self.backward_views]
 
-    def _run(self, weights: list[Array], xs: Array) -> None:
+    def _load(self, weights: list[Array], xs: Array) -> None:
         gates, (outer,), (inner,) = weights
         inputs, hidden = self.size[1:3]
         self.rows[:-1, :inputs] = xs[:, 0]
@@ -227,6 +294,10 @@ class GRU(_Single):
         w[inputs:, 4] = w[inputs:, 3]
         w[:inputs, 4] = outer[:inputs]
         w[inputs, 4] += outer[inputs]
+
+    def forward(self, weights: list[Array], xs: Array) -> Array:
+        """The loss alone."""
+        self._load(weights, xs)
         w, q, tanh, multiply, add, sum_of_halves = self.w, self.q, np.tanh, np.multiply, np.add, self.halves.dot
         for row_dot, values, rzz, r, m, x, n, zz, h_n, z_times, four, h_next in self.forward_views:
             row_dot(w, values)
@@ -236,10 +307,6 @@ class GRU(_Single):
             tanh(q, n)
             multiply(zz, h_n, z_times)
             sum_of_halves(four, h_next)
-
-    def forward(self, weights: list[Array], xs: Array) -> Array:
-        """The loss alone."""
-        self._run(weights, xs)
         h = self.rows[-1, self.size[1] + 1 : self.width]
         return h.dot(h)
 
@@ -256,14 +323,32 @@ class GRU(_Single):
         for slopes, d, d_dot in self.backward_views:
             multiply(dh, slopes, d)
             d_dot(w, dh)
+        self._multiply_up()
+        return loss, self.dw
+
+    def _multiply_up(self) -> None:
         (gates, outer, inner), x, d = self.dw, self.rows[:-1, : self.width].T, self.slots(self.d)
+        inputs = self.size[1]
         np.matmul(x, d[1:3], out=gates)
         np.matmul(x[: inputs + 1], d[0], out=outer[0])
         np.matmul(x[inputs:], d[3], out=inner[0])
-        return loss, self.dw
+
+    def step(self, x: Array) -> Array:
+        """One step: x (1, inputs) -> h (1, hidden), overwritten by the next one."""
+        row_dot, values, rzz, r, m, x_share, n, zz, h_n, z_times, four, _ = self.forward_views[0]
+        self.rows[0, : self.size[1]] = x
+        row_dot(self.w, values)
+        np.tanh(rzz, rzz)
+        np.multiply(r, m, self.q)
+        np.add(self.q, x_share, self.q)
+        np.tanh(self.q, n)
+        np.multiply(zz, h_n, z_times)
+        self.halves.dot(four, self.now)
+        return self.now[None]
 
     def _compute_slopes(self) -> None:
-        multiply, add, subtract, half, one, temporary = np.multiply, np.add, np.subtract, self.half, self.one, self.temporary
+        multiply, add, subtract, temporary = np.multiply, np.add, np.subtract, self.temporary
+        half, one = self.half, self.one
         r, z, _, m, _ = self.slots(self.values)
         h, n = self.slots(self.rows[:-1, self.size[1] + 1 :])[:2]
         dn, dr, dz, dm, kept = self.slots(self.slopes)
@@ -279,6 +364,6 @@ class GRU(_Single):
         multiply(r, half, dm)
         add(dm, half, dm)
         multiply(dm, dn, dm)                # dn r
-        subtract(one, r, temporary)         # dn m r (1 - r): with t for tanh, r (1 - r) = r (1 - t) / 2, and m is halved
+        subtract(one, r, temporary)         # dn m r (1 - r), where 1 - r is half of this, and m is twice what it was
         multiply(temporary, m, temporary)
         multiply(temporary, dm, dr)

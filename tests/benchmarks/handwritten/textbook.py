@@ -1,4 +1,4 @@
-"""The same gradients as they are taught: gate by gate, step by step, nothing tuned. What the fast ones are held against.
+"""The same gradients as they are taught: gate by gate, step by step, nothing tuned. The fast ones are held to them.
 
     loss, gradients = TEXTBOOK["lstm"](gates, xs)        gates: {"forget": {"w_x": ..., "w_h": ..., "b": ...}, ...}
 """
@@ -70,7 +70,7 @@ def lstm(gates: Gates, xs: Array) -> tuple[Array, Gates]:
             "candidate": dc * i * (1 - g**2),
             "output": dh * tanh_c * o * (1 - o),
         }
-        for name, gate in gates.items():
+        for name in gates:
             _add(gradients[name], x, h, d[name])
         dh = sum(d[name] @ gate["w_h"].T for name, gate in gates.items())
         dc = dc * f

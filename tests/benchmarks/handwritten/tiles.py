@@ -1,8 +1,9 @@
 """Products cut to the size that BLAS multiplies fastest.
 
-OpenBLAS multiplies small matrices straight from where they lie, and copies larger ones to buffers of its own first. With
-the operands contiguous and not transposed the first way is the faster one (here 115 against 80 to 100 billion operations
-a second), so a product of more than LIMIT multiplications is made of several, in one call of `np.matmul` on stacks.
+OpenBLAS multiplies small matrices straight from where they lie, and copies larger ones to buffers of its own first.
+With the operands contiguous and not transposed the first way is the faster one (where this was written, 115 against 80
+to 100 billion operations a second), so a product of more than LIMIT multiplications is made of several, in one call of
+`np.matmul` on stacks.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,6 @@ def _largest_divisor(number: int, most: float) -> int:
     return max((d for d in range(1, number + 1) if number % d == 0 and d <= most), default=1)
 
 
-@dataclass(frozen=True)
 class Tiling:
     """How x (m, k) @ w (groups, k, n) -> z (groups, m, n) is cut: into tiles of z of `rows` times `columns`.
 
@@ -35,9 +34,8 @@ class Tiling:
     has to be one block of memory. Of x and z there are views. One group may also be w (k, n) -> z (m, n).
     """
 
-    rows: int
-    columns: int
-    whole: bool
+    def __init__(self, rows: int, columns: int, whole: bool) -> None:
+        self.rows, self.columns, self.whole = rows, columns, whole
 
     def times(self, x: Array) -> Callable[[Array, Array], Array]:
         """x (m, k), or (groups, m, k), as what multiplies tiles of weights."""
