@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 import os
 
@@ -144,11 +146,18 @@ def test_spread_and_ratios():
 
 
 def test_turns_alternate():
-    order = []
-    times = timing.take_turns({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 0)
-    assert len(times["a"]) == len(times["b"]) == timing.FEWEST
-    half = len(order) // 2
-    assert 0.3 < order[:half].count("a") / half < 0.7
+    order, ticks = [], itertools.count()
+    calls = {name: functools.partial(order.append, name) for name in "abc"}
+    times = timing.take_turns(calls, 0, lambda: float(next(ticks)))
+    assert times == {name: [1.0] * timing.FEWEST for name in "abc"}
+    assert "".join(order) == "aabbcc" + ("abcbcacab" * timing.FEWEST)[: 3 * timing.FEWEST]
+
+
+def test_short_calls_are_repeated():
+    ticks = itertools.count()
+    counted = []
+    timing.take_turns({"a": lambda: counted.append(1)}, 0, lambda: next(ticks) * timing.TURN / 8)
+    assert len(counted) == 2 + 8 * timing.FEWEST
 
 
 def test_calls_are_counted_with_helpers_and_without_indices():
