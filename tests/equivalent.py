@@ -128,6 +128,7 @@ equivalent(
     "loop.py: _joint_vjp: _is_float(x) and (i < n or wanted[i])  ->  _is_float(x) or (i < n or wanted[i])",
     "loop.py: _frontier: node in needed and (not is_forward(node))  ->  node in needed or not is_forward(node)  (number 2)",
     "loop.py: _joint_vjp: _reached(inputs, back)  ->  inputs",
+    "loop.py: _reached: outputs  ->  inputs",
     "loop.py: _joint_vjp: i < n  ->  i <= n  (number 5)",
     "loop.py: _joint_vjp: n + m  ->  n  (number 5)",
     "loop.py: _joint_vjp: result if wanted[i] else None  ->  result",
