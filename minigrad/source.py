@@ -192,12 +192,17 @@ def _in_parts(writer: Writer, parameters: str, last: str, last_uses: tuple[str, 
     given = [*writer.arguments, *writer.constants, *writer.progress, *["empty"] * writer.pooled]
     needed = [_used_before_set(part) for part in parts]
     later = set(last_uses).union(*needed)
-    functions = []
+    functions, known = [], set(given)
     for i, part in enumerate(parts):
-        loads = [f'    {x} = v["{x}"]' for x in sorted(needed[i])]
-        # what a loop sets inside is its own, and if it has no steps, is not even set
-        sets = dict.fromkeys(x for line, names, _ in part if not line.startswith("     ") for x in names if x in later)
+        own, inside = (
+            {x for line, names, _ in part if line.startswith("     ") is in_loop for x in names}
+            for in_loop in (False, True)
+        )
+        carried = inside & known & later  # what a loop sets inside is its own, but for carries that started before
+        loads = [f'    {x} = v["{x}"]' for x in sorted(needed[i] | carried)]
+        sets = dict.fromkeys(x for _, names, _ in part for x in names if x in later and x in own | carried)
         saves = [f'    v["{x}"] = {x}' for x in sets]
+        known |= own
         functions.append("\n".join([f"def {name}_part_{i + 1}(v):", *loads, *[text for text, _, _ in part], *saves]))
     begin = ", ".join(f'"{x}": {x}' for x in given)
     calls = [f"    {name}_part_{i + 1}(v)" for i in range(len(parts))]

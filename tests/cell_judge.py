@@ -12,6 +12,7 @@ changes more than 1e-12, it decides something in the cell (which of two equal va
 
 from __future__ import annotations
 
+import functools
 import itertools
 import traceback
 import warnings
@@ -24,7 +25,7 @@ import numpy as np
 import minigrad as mg
 from minigrad.errors import ArgumentError
 from minigrad.graph import Graph, topological
-from minigrad.nodes import CONSTANT
+from minigrad.nodes import CONSTANT, as_node
 from minigrad.primitives.text import function
 from minigrad.pytree import flatten_with_paths
 from minigrad.rewrites import PASSES, merge_loops, optimize
@@ -128,7 +129,11 @@ class Judge:
         for looped, how in self.loops(cell, rng):
             if only and not only.startswith(f"{looped}, "):
                 continue
-            graph = mg.trace(asking(how), *given)
+            try:
+                graph = mg.trace(asking(how), *given)
+            except Exception as error:
+                yield f"{looped}, traced", functools.partial(_raise, error)
+                return
             runs: dict[str, Run] = {f"{looped}, node by node": lambda graph=graph: checked(graph).evaluate(*given)}
             tried = subsets if looped == "scan" and question == "gradient" else subsets[:1] + subsets[-1:]
             for without in tried:
@@ -173,7 +178,8 @@ class Judge:
         """The failure with the smallest cell that has it, its step's graph, and how to see it again."""
         small, tries = (self.smaller(cell, failure, seed) if smaller else (cell, 0))
         small_failure = self.failure(small, seed, (failure.question, failure.way)) or failure
-        graph = mg.trace(small.gradient(mg.scan), small.moving, small.fixed)
+        arguments = {name: mg.constant(a, name=name) for name, a in small.arguments.items()}
+        graph = Graph([], mg.tree_leaves(mg.tree_map(as_node, small.results(mg.scan, arguments))))
         rule = "-" * 100
         return "\n".join([
             rule, f"cell {seed}: {small_failure}", f"{rule[:40]} the smallest cell found in {tries} tries",
@@ -190,7 +196,7 @@ class Judge:
             for candidate in smaller_cells(cell):
                 tries += 1
                 try:
-                    mg.trace(candidate.gradient(mg.scan), candidate.moving, candidate.fixed)
+                    candidate.results(mg.scan, {name: mg.constant(a) for name, a in candidate.arguments.items()})
                     still = self.failure(candidate, seed, only)
                 except Exception:  # not a cell any more: shapes that do not fit
                     continue
@@ -335,6 +341,10 @@ def difference(found: dict[str, Array], truth: Truth) -> str | None:
 
 
 # ------------------------------------------------------------------------------------------------------ ways to run it
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def checked(graph: Graph) -> Graph:

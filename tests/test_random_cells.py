@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import rewrites
+from minigrad import rewrites, source
 from minigrad.graph import Graph, Loop, rebuild
 from minigrad.nodes import Node
 from minigrad.primitives.elementwise import tanh
+from minigrad.pytree import flatten_with_paths
 from minigrad.rewrites import PASSES, simplify
 from minigrad.source import generate
 
 from . import cell_judge
-from .cell_judge import Judge
+from .cell_judge import Judge, compiled, difference, reference
 from .cell_operations import OPERATIONS
 from .random_cells import loop, main, random_cell
 
@@ -157,10 +158,10 @@ def test_results_that_a_later_call_changes_are_found(monkeypatch: pytest.MonkeyP
     made = cell_judge.generate
 
     def careless(*arguments: Any) -> Any:
-        source, kept = made(*arguments), {}
+        generated, kept = made(*arguments), {}
 
         def run(*leaves: Any) -> Any:
-            results = source(*leaves)
+            results = generated(*leaves)
             for i, result in enumerate(results):
                 buffer = kept.setdefault(i, np.empty_like(result))
                 buffer[...] = result
@@ -226,3 +227,16 @@ def test_a_loop_of_no_steps_in_a_long_function() -> None:
         return last * last
 
     assert np.allclose(generate(mg.trace(f, 0.5), without=PASSES)(0.5)[0], f(0.5))
+
+
+@pytest.mark.parametrize("part", [2, 3, 7])
+def test_long_functions_may_be_cut_anywhere(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "PART", part)
+    for seed in range(40, 60):
+        cell = random_cell(seed)
+        graph = mg.trace(cell.gradient(mg.scan), cell.moving, cell.fixed)
+        truth = reference(cell.gradient(loop), cell)
+        for without in ((), PASSES):
+            found = compiled(graph, cell, tuple(without))
+            problem = difference(dict(flatten_with_paths(found)[0]), truth)
+            assert problem is None, f"cell {seed}: {problem}"
