@@ -29,7 +29,7 @@ from .primitives.text import literal
 from .rewrites import merge_loops, optimize
 from .writer import WIDTH, Line, Writer
 
-__all__ = ["Source", "generate"]
+__all__ = ["Source", "generate", "write_file"]
 
 PART = 800  # lines of straight code in one function; CPython's compiler is not linear in a function's length
 
@@ -77,12 +77,12 @@ class Source:
         tells its progress (see `mg.scan`) is a parameter that may be left out.
         """
         written = [path]
-        _write(path, self.text.encode())
+        write_file(path, self.text.encode())
         if self.constants:
             buffer = io.BytesIO()
             np.savez(buffer, **self.constants)  # type: ignore[arg-type]
             written.append(os.path.splitext(path)[0] + ".npz")
-            _write(written[-1], buffer.getvalue())
+            write_file(written[-1], buffer.getvalue())
         return written
 
 
@@ -116,7 +116,8 @@ def execute(text: str) -> dict[str, Any]:
     return namespace
 
 
-def _write(path: str, data: bytes) -> None:
+def write_file(path: str, data: bytes) -> None:
+    """Write a file whole or not at all."""
     temporary = f"{path}.{os.getpid()}.part"  # beside it, so that the renaming is one step
     try:
         with open(temporary, "xb") as file:
