@@ -190,10 +190,11 @@ class Writer:
     def fill(self, v: Node, place: Place, indent: str) -> None:
         """Compute a value into a place of its shape."""
         array = place.array.split("[")[0]
-        if v.primitive is stack and (v in self.placed or v in self.buffered):
+        joined = v in self.placed or (v in self.buffered and v not in self.texts)  # a buffer that is filled is copied
+        if v.primitive is stack and joined:
             for i, x in enumerate(v.inputs):
                 self.fill(x, place.part(i), indent)
-        elif v.primitive is join and (v in self.placed or v in self.buffered):
+        elif v.primitive is join and joined:
             start = 0
             for x in v.inputs:
                 single = x in self.placed and x.primitive is reshape

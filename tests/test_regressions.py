@@ -105,3 +105,21 @@ def test_a_masked_array_is_refused_by_all_that_would_drop_its_mask() -> None:
     for f in (compiled, mg.grad(mg.sum), lambda x: mg.vjp(mg.sum, x), lambda x: mg.trace(mg.sum, x, 0)):
         with pytest.raises(mg.errors.DtypeError, match="masked arrays are not supported"):
             f(x)
+
+
+def test_an_array_that_stands_in_two_joined_arrays_is_computed_once() -> None:
+    def attention(w: Array, u: Array, xs: Array) -> Array:
+        def step(h: Array, x: Array) -> tuple[Array, Array]:
+            found = mg.softmax(xs @ h) @ xs
+            h = mg.tanh(mg.concatenate([x, found]) @ w + h @ u)
+            return h, h
+
+        return mg.sum(mg.scan(step, np.zeros(4), xs)[1] ** 2)
+
+    rng = np.random.default_rng(0)
+    arguments = rng.standard_normal((8, 4)), rng.standard_normal((4, 4)), rng.standard_normal((5, 4))
+    f, plain = mg.compile(mg.grad(attention, (0, 1))), mg.grad(attention, (0, 1))
+    forward = f.source(*arguments).partition("# backward")[0]
+    assert forward.count(".dot(xs)") + forward.count(" @ xs") == 1
+    for a, b in zip(f(*arguments), plain(*arguments), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
