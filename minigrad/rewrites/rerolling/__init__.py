@@ -1,0 +1,134 @@
+"""Steps that a Python loop wrote into the graph one after the other become loops again.
+
+    reroll              T times the same operations -> a scan of T steps
+
+What repeats is found in the list of all operations, in the order in which they were made: no name and no scope is
+needed for it. Then each operand must follow a law from step to step: it is made in the same step, or in the step
+before, or is shared, or is the next part of an array. What follows none is left as it is.
+
+    listing.py          the list, equal operations once
+    repeats.py          where the list repeats itself
+    steps.py            the steps there, and the laws of their operands
+    streams.py          what all steps take from outside, as one array
+    ends.py             first and last steps, which look a little different
+    sums.py             sums that are better taken elsewhere than the unrolled graph does
+    body.py             the step as a graph, the scan node, and their names
+    building.py         the graph around them
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...graph import Graph, Loop, rebuild
+from ...nodes import CONSTANT, Node
+from .building import rebuilt
+from .ends import take_earlier, take_later
+from .listing import Listing
+from .repeats import repeats
+from .steps import Column, Each, Steps, find_steps
+from .streams import Sources
+from .sums import add_at_start, place_after
+
+__all__ = ["reroll"]
+
+FEWEST_STEPS, FEWEST_OPERATIONS = 4, 12  # of what is worth a loop
+ROUNDS = 12  # of looking again at what is left
+ENDS = 8  # first and last steps that may look different, on either side
+
+
+def reroll(graph: Graph) -> Graph:
+    """Steps that repeat become loops, in loops too. Values stay the same, but where a sum is taken in another order."""
+    graph = _with_rerolled_steps(graph)
+    listing = Listing(graph)
+    sources = Sources(listing)
+    found = _cores(listing)
+    for i, steps in enumerate(found):
+        low = found[i - 1].high if i else 0
+        high = found[i + 1].low if i + 1 < len(found) else len(listing.operations)
+        _take_in_ends(steps, sources, low, high)
+        if place_after(steps) and _is_worth_it(steps, sources):
+            sources.add(steps)
+    return _with_rerolled_steps(rebuilt(graph, sources)) if sources.loops else graph
+
+
+def _with_rerolled_steps(graph: Graph) -> Graph:
+    # loops inside of loops
+    steps = {node: reroll(node.params["loop"].graph) for node in graph.nodes if node.shape is None}
+    if all(step is node.params["loop"].graph for node, step in steps.items()):
+        return graph
+    new: dict[Node, Node] = {}
+    for node in graph.nodes:
+        new[node] = node if node.is_leaf else rebuild(node, [new[x] for x in node.inputs])
+        if node in steps:
+            loop: Loop = node.params["loop"]
+            repeated = loop.repeating(steps[node], loop.carries, loop.slices)
+            new[node] = Node(node.primitive, new[node].inputs, {"loop": repeated}, None, None, like=node)
+    return Graph(graph.inputs, [new[y] for y in graph.outputs], graph.in_structure, graph.out_structure)
+
+
+def _cores(listing: Listing) -> list[Steps]:
+    # steps that do not overlap, the longest stretches first, and room on both sides for a step that looks different
+    marks = listing.marks.copy()
+    taken = np.zeros(len(marks), dtype=bool)
+    found: list[Steps] = []
+    for _ in range(ROUNDS):
+        before = len(found)
+        for stretch in repeats(marks):
+            if taken[stretch.start : stretch.stop].any():
+                continue
+            steps = find_steps(listing, stretch)
+            if steps is not None and (steps.starts or steps.each):
+                taken[max(0, steps.low - stretch.period) : steps.high + stretch.period] = True
+                found.append(steps)
+        if len(found) == before:
+            break
+        marks[taken] = -1 - np.flatnonzero(taken)
+    return sorted(found, key=lambda steps: steps.low)
+
+
+def _take_in_ends(steps: Steps, sources: Sources, low: int, high: int) -> None:
+    for _ in range(ENDS):
+        if not take_earlier(steps, sources, low):
+            break
+    for _ in range(ENDS):
+        if not take_later(steps, sources, high):
+            break
+    else:
+        return
+    if add_at_start(steps, sources):
+        take_later(steps, sources, high)
+
+
+def _is_worth_it(steps: Steps, sources: Sources) -> bool:
+    """Whether a loop of these steps can be built, and is shorter and no slower than the steps."""
+    listing, made = steps.listing, steps.made()
+    if not steps.columns:
+        return True
+    if steps.length < FEWEST_STEPS or (steps.length - 1) * len(steps.columns) < FEWEST_OPERATIONS:
+        return False
+    for column in steps.columns:
+        node = listing.node(column.proto)
+        if node.weak or node.shape is None:  # neither can be carried or stacked
+            if column in steps.starts or not all(listing.only_used_by(x, made) for x in column.values if x is not None):
+                return False
+    scattered = {tuple(law.values): column for column in steps.columns for law in column.laws
+                 if isinstance(law, Each) and sources.stream(law.values) is None}  # fmt: skip
+    return all(_can_be_stacked(steps, column, values) for values, column in scattered.items()) and (
+        not scattered or (bool(steps.starts) and 2 * len(scattered) <= len(steps.columns))
+    )
+
+
+def _can_be_stacked(steps: Steps, column: Column, values: tuple[int, ...]) -> bool:
+    # whether values from here and there may be put into an array for a loop to take them from
+    nodes = [steps.listing.node(x) for x in values]
+    if nodes[0].weak:  # bare numbers, which take the dtype of what they meet
+        node = steps.listing.node(column.proto)
+        arithmetic = node.primitive.name in ("add", "subtract", "multiply", "divide")
+        return arithmetic and node.dtype.kind == "f" and all(x.primitive is CONSTANT for x in nodes)
+    largest = max(_size(steps.listing.node(c.proto)) for c in steps.columns)
+    return _size(nodes[0]) <= largest
+
+
+def _size(node: Node) -> int:
+    return 0 if node.shape is None else int(np.prod(node.shape, dtype=np.int64))

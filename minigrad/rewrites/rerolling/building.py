@@ -1,0 +1,274 @@
+"""The graph again, with loops in the place of their steps.
+
+    rebuilt(graph, sources)                every loop that `sources` knows of is a `scan` node
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...graph import Graph, rebuild
+from ...nodes import CONSTANT, Node, as_node
+from ...primitives.structure import ALL, cast, index, join, place, reshape, stack, transpose
+from ...primitives.text import Cut
+from .body import Results, build_loop
+from .listing import Part
+from .steps import Column, Each, Remainder, Same, Shared, Steps
+from .streams import Place, Sources, Stream
+
+__all__ = ["rebuilt"]
+
+TOGETHER = 4  # items of a stack that are taken as one array
+
+Item = int | Steps  # a value outside of all loops, or a loop
+
+
+def rebuilt(graph: Graph, sources: Sources) -> Graph:
+    """The graph with the loops in it."""
+    builder = _Builder(sources)
+    number = sources.listing.number
+    wanted = [item for y in graph.outputs for item in builder.single(number[y])]
+    for item in builder.order(wanted):
+        builder.build(item)
+    outputs = [builder.value(number[y]) for y in graph.outputs]
+    builder.name_cotangents()
+    return Graph(graph.inputs, outputs, graph.in_structure, graph.out_structure)
+
+
+class _Builder:
+    """Values by their numbers in the list, as nodes of the new graph."""
+
+    def __init__(self, sources: Sources) -> None:
+        self.sources, self.listing = sources, sources.listing
+        self.results = {steps: Results(steps) for steps in sources.loops}
+        self.remainders = {x: (steps, found) for steps in sources.loops for x, found in steps.remainders.items()}
+        self.made: dict[int, Node] = {}
+        self.rows: dict[tuple[Node, int], Node] = {}  # single values out of stacks
+        self.cut: dict[int, list[list[int]]] = {}
+
+    # ---- what needs what
+
+    def order(self, wanted: Sequence[Item]) -> list[Item]:
+        """All that has to be built, each item behind what it needs; the loops learn which results are asked of them."""
+        done: list[Item] = []
+        started: set[Item] = set()
+        pending: list[tuple[Item | None, Iterator[Item]]] = [(None, iter(wanted))]
+        while pending:
+            item, rest = pending[-1]
+            following = next((x for x in rest if x not in started), None)
+            if following is not None:
+                started.add(following)
+                pending.append((following, iter(self.needs(following))))
+            else:
+                pending.pop()
+                if item is not None:
+                    done.append(item)
+        return done
+
+    def needs(self, item: Item) -> list[Item]:
+        """What an item is made from."""
+        if isinstance(item, Steps):
+            rows: list[Sequence[int]] = [law.values for law in item.each]
+            single = [law.value for column in item.columns for law in column.laws if isinstance(law, Shared)]
+            single += [x for before in item.starts.values() for x in before if x is not None]
+        elif item in self.remainders:
+            steps, (carried, terms) = self.remainders[item]
+            placed = [x.laws[0] for x in terms if isinstance(x, Column)]
+            self.results[steps].stacked.update({law.column: None for law in placed if isinstance(law, Same)})
+            rows = [law.values for law in placed if isinstance(law, Each)]
+            single = [x for x in (carried, *terms) if isinstance(x, int)]
+            return [steps, *self.all_of(rows, single)]
+        elif item < 0:
+            return []
+        else:
+            rows = self.segments(item)
+            single = [] if rows else list(self.listing.operands[item])
+        return self.all_of(rows, single)
+
+    def all_of(self, rows: Sequence[Sequence[int]], single: Sequence[int]) -> list[Item]:
+        """Where rows of values and single values come from."""
+        return [x for row in rows for x in self.several(row)] + [x for number in single for x in self.single(number)]
+
+    def single(self, number: int) -> list[Item]:
+        """Where one value comes from."""
+        found = self.sources.place(number)
+        if found is None:
+            return [number]
+        if not _is_last(found):
+            self.results[found.steps].stacked[found.column] = None
+        return [found.steps]
+
+    def several(self, values: Sequence[int]) -> list[Item]:
+        """Where a row of values comes from."""
+        stream = self.sources.stream(values)
+        if stream is None:
+            return [x for number in values for x in self.single(number)]
+        if isinstance(stream.source, Part):
+            return self.single(stream.source.array)
+        steps, column = stream.source
+        results = self.results[steps]
+        (results.previous if stream.is_before(len(values)) else results.stacked)[column] = None
+        return [steps]
+
+    def segments(self, item: int) -> list[list[int]]:
+        """Of a stack or join the operands, cut where another stream begins; nothing where they are not many in few."""
+        node = self.listing.operations[item]
+        if node.primitive not in (stack, join) or len(node.inputs) < TOGETHER:
+            return []
+        if item not in self.cut:
+            found = list(self.cut_into_streams(self.listing.operands[item]))
+            self.cut[item] = found if 2 * len(found) < len(node.inputs) else []
+        return self.cut[item]
+
+    def cut_into_streams(self, values: Sequence[int]) -> Iterator[list[int]]:
+        """A row of values, cut where another stream begins."""
+        start = 0
+        while start < len(values):
+            stop = start + TOGETHER
+            stream = self.sources.stream(values[start:stop]) if stop <= len(values) else None
+            if stream is None:
+                stop = start + 1
+            else:
+                while stop < len(values) and self.sources.at(stream, stop - start) == values[stop]:
+                    stop += 1
+                stop -= self.sources.stream(values[start:stop]) is None  # a start and a last value are in two stacks
+            yield list(values[start:stop])
+            start = stop
+
+    # ---- nodes
+
+    def build(self, item: Item) -> None:
+        """Make the node of an item; what it needs is there."""
+        if isinstance(item, Steps):
+            build_loop(self, self.results[item])
+            return
+        node = self.listing.node(item)
+        if item in self.remainders:
+            made = self.whole_sum(*self.remainders[item])
+        elif item >= 0 and self.segments(item):
+            made = self.collection(node, self.segments(item))
+        elif item >= 0:
+            made = rebuild(node, [self.value(x) for x in self.listing.operands[item]])
+        else:
+            made = node
+        if made is not node:
+            made.name, made.scope, made.origin, made.cotangent_of = node.name, node.scope, node.origin, node.cotangent_of
+        self.made[item] = made
+
+    def value(self, number: int) -> Node:
+        """What stands for a value."""
+        found = self.sources.place(number)
+        if found is None:
+            return self.made[number]
+        results = self.results[found.steps]
+        if _is_last(found):
+            return results.last[found.column]
+        array, at = results.stack(found.column), results.place(found.step)
+        if (array, at) not in self.rows:
+            node = self.listing.node(number)
+            self.rows[array, at] = Node(index, (array,), {"index": (at,)}, node.shape, node.dtype, like=node)
+        return self.rows[array, at]
+
+    def array(self, values: Sequence[int], dtype: np.dtype[Any]) -> Node:
+        """A row of values as an array with a leading axis; bare numbers are of this dtype there."""
+        stream = self.sources.stream(values)
+        if stream is None:
+            nodes = [self.value(x) for x in values]
+            if all(x.primitive is CONSTANT for x in nodes):
+                arrays = [np.asarray(x.cached, dtype=dtype if x.weak else x.dtype) for x in nodes]
+                return as_node(np.stack(arrays))
+            return stack(*nodes, axis=0)
+        if not isinstance(stream.source, Part):
+            return self.rows_of(stream, len(values))
+        array, part = self.value(stream.source.array), stream.source
+        cut = _cut(stream.first, stream.stride, len(values), array.shape[part.axis])
+        taken = (*part.whole[: part.axis], cut, *part.whole[part.axis + 1 :])
+        if any(x != ALL for x in taken):
+            array = index(array, index=taken)
+        axes = (part.axis, *[a for a in range(len(array.shape)) if a != part.axis])
+        return transpose(array, axes=axes) if part.axis else array
+
+    def rows_of(self, stream: Stream, count: int) -> Node:
+        """Rows of what a loop stacks."""
+        assert not isinstance(stream.source, Part)
+        steps, column = stream.source
+        results = self.results[steps]
+        before = stream.is_before(count)
+        array = results.stack(column, before)
+        stride = -stream.stride if results.reverse else stream.stride
+        cut = _cut(results.place(stream.first + before), stride, count, steps.length)
+        return array if cut == ALL else index(array, index=(cut,))
+
+    def collection(self, node: Node, segments: Sequence[Sequence[int]]) -> Node:
+        """A stack, or a join, of values of many steps."""
+        axis = node.params["axis"]
+        arrays = [self.array(values, node.dtype) for values in segments]
+        if any(x.dtype != node.dtype for x in arrays):
+            arrays = [cast(x, dtype=node.dtype) for x in arrays]
+        whole = arrays[0] if len(arrays) == 1 else join(*arrays, axis=0)
+        whole = _moved_to(whole, axis)
+        return whole if node.primitive is stack else reshape(whole, shape=node.shape)
+
+    def whole_sum(self, steps: Steps, remainder: Remainder) -> Node:
+        """A sum of which the loop adds up only a part, or nothing."""
+        carried, results = remainder.carried, self.results[steps]
+        parts = [self.placed(results, x) if isinstance(x, Column) else self.value(x) for x in remainder.terms]
+        if carried is not None:
+            parts.insert(0, results.last[carried] if isinstance(carried, Column) else self.value(carried))
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        return total
+
+    def placed(self, results: Results, column: Column) -> Node:
+        """The parts of an array that a column gives, as the array."""
+        node, part, law = self.listing.operations[column.proto], self.listing.parts[column.proto], column.laws[0]
+        if isinstance(law, Each):
+            array = self.array(law.values[::-1] if results.reverse else law.values, node.dtype)
+        else:
+            assert isinstance(law, Same)
+            array = results.stack(law.column)
+        count, axis = results.steps.length, part.axis
+        first, following, last = (column.part_at(self.listing, results.place(u)) for u in (0, 1, count - 1))
+        if following < first:
+            array = index(array, index=(Cut(None, None, -1),))
+        cut = _cut(min(first, last), abs(following - first), count, node.shape[axis])
+        places = (*part.whole[:axis], cut, *part.whole[axis + 1 :])
+        array = _moved_to(array, axis)
+        return array if all(x == ALL for x in places) else place(array, shape=node.shape, index=places)
+
+    def name_cotangents(self) -> None:
+        """A cotangent is called after its node, whatever became of it."""
+        made = [node for results in self.results.values() for node in results.nodes()]
+        made += [node for node in (*self.made.values(), *self.rows.values()) if node not in self.listing.number]
+        for node in made:
+            about = node.cotangent_of
+            number = None if about is None else self.listing.number.get(about)
+            if number is None:
+                continue
+            found = self.sources.place(number)
+            new = self.made.get(number) if found is None else self.results[found.steps].body.get(found.column)
+            node.cotangent_of = about if new is None or new is node else new
+
+
+def _is_last(found: Place) -> bool:
+    # whether a value is the last that a carry has
+    return found.column in found.steps.starts and found.step == found.steps.length - 1
+
+
+def _cut(first: int, stride: int, count: int, size: int) -> Cut:
+    # the slice that takes first, first + stride, ...
+    if (first, stride, count) == (0, 1, size):
+        return ALL
+    stop = first + stride * count
+    start = None if first == (0 if stride > 0 else size - 1) else first
+    end = None if (stop >= size if stride > 0 else stop < 0) else stop
+    return Cut(start, end, None if stride == 1 else stride)
+
+
+def _moved_to(array: Node, axis: int) -> Node:
+    # the first axis put where `axis` is
+    return transpose(array, axes=(*range(1, axis + 1), 0, *range(axis + 1, len(array.shape)))) if axis else array
