@@ -258,6 +258,13 @@ def test_what_is_no_rewrite_is_refused_at_once() -> None:
 # ----------------------------------------------------------------------------------------------------- the warning
 
 
+def test_retracing_that_dominates_is_warned_of_by_the_real_clock() -> None:
+    compiled = mg.compile(mg.grad(lambda x: mg.sum(mg.tanh(mg.sin(x) * x) ** 2)))
+    with pytest.warns(RetraceWarning):
+        for n in range(300):  # a busy machine may stop us for longer than a trace takes, but not each time
+            compiled(np.ones(n))
+
+
 def warned(f: Callable[[], Any]) -> list[str]:
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
@@ -266,7 +273,7 @@ def warned(f: Callable[[], Any]) -> list[str]:
     return [str(one.message) for one in found]
 
 
-def test_many_lengths_are_warned_of_once_with_the_argument_and_the_way_out() -> None:
+def test_many_lengths_are_warned_of_once_with_the_argument_and_the_way_out(slow_traces: list[float]) -> None:
     cell = rnn.RNNCell.init(2, 3, rng=0)
     compiled = mg.compile(lambda cell, scale, xs: scale * mg.sum(rnn.scan(cell, xs)[0]))
 
@@ -283,7 +290,7 @@ def test_many_lengths_are_warned_of_once_with_the_argument_and_the_way_out() -> 
     assert warned(train) == [], "once for each function"
 
 
-def test_the_warning_points_to_the_line_of_the_call() -> None:
+def test_the_warning_points_to_the_line_of_the_call(slow_traces: list[float]) -> None:
     compiled = mg.compile(tenfold)
     with pytest.warns(RetraceWarning) as found:
         for n in range(20):
@@ -294,7 +301,7 @@ def test_the_warning_points_to_the_line_of_the_call() -> None:
         assert source.read().splitlines()[one.lineno - 1].endswith("# here")
 
 
-def test_as_an_error_the_warning_leaves_the_function_whole() -> None:
+def test_as_an_error_the_warning_leaves_the_function_whole(slow_traces: list[float]) -> None:
     compiled = mg.compile(tenfold)
     with warnings.catch_warnings(), pytest.raises(RetraceWarning):
         warnings.simplefilter("error")
@@ -310,7 +317,7 @@ def varying(*calls: tuple[Any, ...]) -> str:
     return text
 
 
-def test_the_warning_names_what_varies() -> None:
+def test_the_warning_names_what_varies(slow_traces: list[float]) -> None:
     sizes = range(1, 17)
     assert re.search(r"pad axis 0 of x to", varying(*[(np.ones(n), X, None) for n in sizes]))
     assert re.search(r"pad axis 1 of y to", varying(*[(X, np.ones((2, n)), None) for n in sizes]))
@@ -323,7 +330,7 @@ def test_the_warning_names_what_varies() -> None:
     assert re.search(r"x has been \[\*\], \[\*, \*\], ", varying(*[([X] * n, X, None) for n in sizes]))
 
 
-def test_the_warning_names_a_dtype_that_varies(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_warning_names_a_dtype_that_varies(slow_traces: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiling, "MANY", 3)
     text = varying(*[(X.astype(kind), X, None) for kind in ("float32", "float64", "int64")])
     assert "x came as float32, float64, int64" in text
