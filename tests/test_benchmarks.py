@@ -67,7 +67,7 @@ def test_gradients_agree(name, cell, shape):
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("cell", GATES)
 def test_tiles_and_blocks_change_nothing(cell, options):
-    for shape in ("a batch", "wide"):
+    for shape in ("one sequence", "a batch", "wide"):
         problem = Problem(cell, SHAPES[shape], "float64")
         loss, gates = _expected(problem)
         by_hand = network(cell, problem.size, "float64", **OPTIONS[options])
@@ -76,7 +76,10 @@ def test_tiles_and_blocks_change_nothing(cell, options):
             found, gradients = by_hand(weights, problem.xs)
             _agree(gates_of(cell, gradients), gates, 1e-10)
             np.testing.assert_allclose(found, loss, rtol=1e-12)
-            by_hand.products()  # writes to the buffers
+            by_hand.products()  # writes to the buffers, as all that follows does
+            np.testing.assert_allclose(by_hand.forward(weights, problem.xs), loss, rtol=1e-12)
+            by_hand.start(weights)
+            by_hand.step(problem.xs[0])
 
 
 @pytest.mark.parametrize("cell", GATES)
@@ -209,7 +212,7 @@ def test_start_up():
 
 def test_a_program_that_fails_is_no_time():
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
-        costs._process("1 / 0")()
+        costs._output_of("1 / 0")
 
 
 # -------------------------------------------------------------------------------------------------------- reporting
@@ -280,3 +283,19 @@ def test_peers_do_the_same_work(name, cell):
         np.testing.assert_allclose(np.asarray(contestant.forward()), loss, rtol=1e-5)
         if "steps" not in contestants.ABSENT.get(name, ()):
             np.testing.assert_allclose(np.sum(np.asarray(contestant.steps()) ** 2), loss, rtol=1e-5)
+
+
+def test_interrupted_writes_what_there_is(tmp_path, monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    chosen = ["--cells", "rnn", "--sizes", "tiny", "--peers", "--seconds", "0", "--what", "both", "memory"]
+    with monkeypatch.context() as patch:
+        patch.setattr(costs, "memory", interrupt)
+        assert command.main([*chosen, "--out", str(tmp_path / "some")]) == 130
+    assert len(json.loads((tmp_path / "some" / "benchmarks.json").read_text())["times"]) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(timing, "take_turns", interrupt)
+        assert command.main([*chosen, "--out", str(tmp_path / "none")]) == 130
+    assert not (tmp_path / "none").exists()
+    assert "interrupted" in capsys.readouterr().err

@@ -1,1 +1,1 @@
-"""How fast compiled cells are, against NumPy written by hand and other libraries: `python -m tests.benchmarks --help`."""
+"""How fast compiled cells are, against NumPy by hand and other libraries: `python -m tests.benchmarks --help`."""

@@ -18,7 +18,7 @@ from rnn.output import OutputFolder
 
 from . import contestants, costs, report, timing
 from .handwritten.textbook import TEXTBOOK
-from .problems import GATES, SIZES, Problem
+from .problems import GATES, SIZES, Contestant, Problem
 
 __all__ = ["main"]
 
@@ -28,7 +28,7 @@ USUAL_PEERS = [name for name in PEERS if name not in ("unrolled", "textbook")]
 COSTS = ("calls", "memory", "startup", "compile", "checkpoint")
 TOLERANCE = 1e-4  # of gradients in float32, relative to the largest entry of each
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
-INTERRUPTED = 130
+INTERRUPTED, BROKEN_PIPE = 130, 141  # as a shell reports them
 
 DESCRIPTION = """\
 Times the gradient of sum(h_T ** 2) by all weights of an RNN, an LSTM and a GRU, in float32. Contestants take turns in
@@ -59,13 +59,14 @@ as it has threads, so that nobody gets more.
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns its exit code: 0, 1 for what cannot be done or is wrong, 130 after Ctrl-C."""
+    """Run the command; returns its exit code: 0, 1 for what cannot be done or is wrong, 130 after Ctrl-C, which writes
+    what was measured until then."""
     options = _parser().parse_args(arguments)
     try:
         return _run(options)
-    except KeyboardInterrupt:
-        _say("interrupted: nothing was written")
-        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has gone
+        return BROKEN_PIPE
     except (MinigradError, OSError, RuntimeError) as error:
         _say(str(error))
         return 1
@@ -104,14 +105,23 @@ def _run(options: argparse.Namespace) -> int:
     folder = OutputFolder(options.out) if options.out else None
     names = _take_part(options.peers)
     with _keep_to_cores(options.threads), contestants.limit_threads(options.threads):
-        machine = _machine(names, options.threads)
+        machine = {**_machine(names, options.threads), "clock": options.clock}
         print("\n".join(f"{key}: {value}" for key, value in machine.items()), end="\n\n", flush=True)
-        times = _time_all(options, names)
-        others = _cost_all(options, names)
-    if folder:
+        times: list[dict[str, Any]] = []
+        others: dict[str, Any] = {}
+        try:
+            _time_all(options, names, times)
+            _cost_all(options, names, others)
+            code = 0
+        except KeyboardInterrupt:
+            _say("interrupted")
+            code = INTERRUPTED
+    if folder and (times or others):
         for path in folder.write(report.files(machine, times, names, others)):
             _say(f"wrote {path}")
-    return 0
+    elif folder:
+        folder.discard()
+    return code
 
 
 def _take_part(peers: Sequence[str]) -> list[str]:
@@ -144,7 +154,7 @@ def _keep_to_cores(threads: int) -> Iterator[None]:
 
 
 def _machine(names: Sequence[str], threads: int) -> dict[str, str]:
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[call-overload]
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return {
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
         "python": platform.python_version(),
@@ -164,10 +174,9 @@ def _processor() -> str:
 # ------------------------------------------------------------------------------------------------------------ times
 
 
-def _time_all(options: argparse.Namespace, names: Sequence[str]) -> list[dict[str, Any]]:
+def _time_all(options: argparse.Namespace, names: Sequence[str], rows: list[dict[str, Any]]) -> None:
     kinds = [what for what in contestants.WHAT if what in options.what]
     work = [(what, size, cell) for what in kinds for size in options.sizes for cell in options.cells]
-    rows: list[dict[str, Any]] = []
     if work:
         print(report.heading(names), flush=True)
     with _progress(len(work)) as done:
@@ -177,7 +186,6 @@ def _time_all(options: argparse.Namespace, names: Sequence[str]) -> list[dict[st
             done.update()
             rows.append(row)
     print(flush=True)
-    return rows
 
 
 def _time(what: str, size: str, cell: str, names: Sequence[str], options: argparse.Namespace) -> dict[str, Any]:
@@ -197,7 +205,7 @@ def _time(what: str, size: str, cell: str, names: Sequence[str], options: argpar
     }  # fmt: skip
 
 
-def _compare(problem: Problem, those: dict[str, contestants.Contestant]) -> None:
+def _compare(problem: Problem, those: dict[str, Contestant]) -> None:
     """Raise RuntimeError where somebody's gradients differ from those of the textbook."""
     gates = {name: {key: a.astype("float64") for key, a in gate.items()} for name, gate in problem.gates.items()}
     _, expected = TEXTBOOK[problem.cell](gates, problem.xs.astype("float64"))
@@ -235,10 +243,10 @@ def _progress(total: int) -> Any:
 # ------------------------------------------------------------------------------------------------------------ costs
 
 
-def _cost_all(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+def _cost_all(options: argparse.Namespace, names: Sequence[str], found: dict[str, Any]) -> None:
     work: dict[str, tuple[str, Callable[[], list[dict[str, Any]]]]] = {
         "calls": ("NumPy calls in the loops, per step of both passes", lambda: [
-            row for cell in options.cells for size in ("tiny", "small") for row in costs.calls_per_step(cell, SIZES[size])
+            row for size in options.sizes for cell in options.cells for row in costs.calls_per_step(cell, SIZES[size])
         ]),
         "memory": ("Peak memory of both passes", lambda: [
             row for size in options.sizes for cell in options.cells for row in costs.memory(cell, SIZES[size])
@@ -249,12 +257,10 @@ def _cost_all(options: argparse.Namespace, names: Sequence[str]) -> dict[str, An
         )),
         "checkpoint": ("LSTM(32), batch 1, one gradient", lambda: costs.checkpointed(1_000_000)),
     }  # fmt: skip
-    found = {}
     for key, (title, measure) in work.items():
         if key in options.what:
             found[title] = measure()
             print(f"{title}\n\n{report.table(found[title])}\n", flush=True)
-    return found
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import timeit
 from collections.abc import Callable
 from typing import Any
 
@@ -20,39 +21,18 @@ import numpy as np
 
 import minigrad as mg
 import rnn
+from minigrad.errors import missing_extra
 
 from .handwritten import gates_of, network, usual, weights_of
 from .handwritten.textbook import TEXTBOOK
-from .problems import GATES, STEPS, Gates, Problem
+from .handwritten.tiles import LIMIT, WHOLE
+from .libraries import Autograd, Jax, Torch, TorchCell
+from .problems import GATES, STEPS, Array, Contestant, Gates, Problem
 
 __all__ = ["ABSENT", "CONTESTANTS", "NEEDS", "WHAT", "available", "limit_threads", "versions"]
 
-Array = Any
 WHAT = ("both", "forward", "steps")
 CELLS = {"rnn": rnn.RNNCell, "lstm": rnn.LSTMCell, "gru": rnn.GRUCell}
-
-
-class Contestant:
-    """One library, or way of writing the work, at one problem."""
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-
-    def both(self) -> Any:
-        """Loss and gradients."""
-        raise NotImplementedError
-
-    def forward(self) -> Any:
-        """The loss."""
-        raise NotImplementedError
-
-    def steps(self) -> Any:
-        """h after the last step, each taken by itself."""
-        raise NotImplementedError
-
-    def gradients(self, result: Any) -> Gates:
-        """What `both` returned, as NumPy arrays."""
-        raise NotImplementedError
 
 
 def _plain_sigmoid(x: Array) -> Array:
@@ -67,9 +47,20 @@ class Handwritten(Contestant):
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
-        self.network = network(problem.cell, problem.size, problem.dtype)
-        self.stepper = network(problem.cell, (*problem.size[:3], 1), problem.dtype)
         self.weights = weights_of(problem.cell, problem.gates)
+        self.network = self._fastest()
+        self.stepper = network(problem.cell, (*problem.size[:3], 1), problem.dtype)
+
+    def _fastest(self) -> Any:
+        """Tiles or whole products: which are faster depends on what the BLAS knows of this processor."""
+        problem = self.problem
+        limits = [LIMIT, WHOLE] if problem.size.batch > 1 else [WHOLE]
+        networks = [network(problem.cell, problem.size, problem.dtype, limit) for limit in limits]
+
+        def seconds(one: Any) -> float:
+            return min(timeit.repeat(lambda: one(self.weights, problem.xs), number=1, repeat=3))
+
+        return min(networks, key=seconds)
 
     def both(self) -> Any:
         return self.network(self.weights, self.problem.xs)
@@ -102,8 +93,8 @@ class Usual(Contestant):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
         gates = [problem.gates[name] for name in self.ORDER[problem.cell]]
-        kind = {"rnn": usual.RNN, "lstm": usual.LSTM, "gru": usual.GRU}[problem.cell]
-        self.network = kind(problem.size, problem.dtype)
+        kinds: dict[str, Any] = {"rnn": usual.RNN, "lstm": usual.LSTM, "gru": usual.GRU}
+        self.network = kinds[problem.cell](problem.size, problem.dtype)
         self.weights = [np.concatenate([gate[key] for gate in gates], axis=-1) for key in ("w_x", "w_h", "b")]
         self.weights += [gates[-1]["b_h"]] if problem.cell == "gru" else []
 
@@ -148,7 +139,7 @@ class Textbook(Contestant):
 class Minigrad(Contestant):
     """A cell from primitives, in `rnn.scan`, compiled."""
 
-    run = staticmethod(rnn.scan)
+    run: Callable[..., Any] = staticmethod(rnn.scan)
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
@@ -179,180 +170,19 @@ class Minigrad(Contestant):
         return h
 
     def gradients(self, result: Any) -> Gates:
-        parts = {gate: vars(getattr(result[1], gate)) for gate in self.problem.gates}
-        return {gate: {key: array for key, array in arrays.items() if array is not None} for gate, arrays in parts.items()}
+        return {
+            gate: {key: array for key, array in vars(getattr(result[1], gate)).items() if array is not None}
+            for gate in self.problem.gates
+        }
 
 
 class Unrolled(Minigrad):
     """The same in `rnn.unroll`: every step is in the graph."""
 
-    run = staticmethod(rnn.unroll)
+    run: Callable[..., Any] = staticmethod(rnn.unroll)
 
 
-# ---------------------------------------------------------------------------------------------------- other packages
-
-
-class Torch(Contestant):
-    """PyTorch's own layers: nn.RNN, nn.LSTM, nn.GRU."""
-
-    ORDER = {**GATES, "lstm": ("input", "forget", "candidate", "output")}
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem)
-        self.torch = torch = importlib.import_module("torch")
-        layer = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[problem.cell]
-        self.net = layer(problem.size.inputs, problem.size.hidden)
-        gates = [problem.gates[name] for name in self.ORDER[problem.cell]]
-        biases = [np.zeros_like(gate["b"]) for gate in gates[:-1]] + [gates[-1].get("b_h", 0 * gates[-1]["b"])]
-        parts = [[gate["w_x"].T for gate in gates], [gate["w_h"].T for gate in gates], [gate["b"] for gate in gates]]
-        with torch.no_grad():
-            for parameter, arrays in zip(self.net.parameters(), [*parts, biases], strict=True):
-                parameter.copy_(torch.from_numpy(np.concatenate(arrays)))
-        self.xs = torch.from_numpy(problem.xs)
-
-    def _loss(self) -> Any:
-        _, state = self.net(self.xs)
-        return ((state[0] if self.problem.cell == "lstm" else state) ** 2).sum()
-
-    def both(self) -> Any:
-        self.net.zero_grad(set_to_none=True)
-        loss = self._loss()
-        loss.backward()
-        return loss
-
-    def forward(self) -> Any:
-        with self.torch.inference_mode():
-            return self._loss()
-
-    def steps(self) -> Any:
-        with self.torch.inference_mode():
-            state = None
-            for x in self.xs:
-                h, state = self.net(x[None], state)
-        return h[0]
-
-    def gradients(self, result: Any) -> Gates:
-        names = self.ORDER[self.problem.cell]
-        split = [np.split(parameter.grad.numpy(), len(names)) for parameter in self.net.parameters()]
-        gates = {name: {"w_x": w_x.T, "w_h": w_h.T, "b": b} for name, w_x, w_h, b in zip(names, *split[:3])}
-        if self.problem.cell == "gru":
-            gates["candidate"]["b_h"] = split[3][-1]
-        return gates
-
-
-class TorchCell(Contestant):
-    """PyTorch, eager, with a cell of primitives."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem)
-        self.torch = torch = importlib.import_module("torch")
-        self.xs = torch.from_numpy(problem.xs)
-        self.gates = {
-            name: {key: torch.from_numpy(array.copy()).requires_grad_() for key, array in gate.items()}
-            for name, gate in problem.gates.items()
-        }
-        self.leaves = [leaf for gate in self.gates.values() for leaf in gate.values()]
-
-    def _last(self) -> Any:
-        torch, step, state = self.torch, STEPS[self.problem.cell], self.problem.states(self.torch.zeros)
-        for x in self.xs:
-            state = step(self.gates, x, state, torch.sigmoid, torch.tanh)
-        return state[0]
-
-    def both(self) -> Any:
-        for leaf in self.leaves:
-            leaf.grad = None
-        loss = (self._last() ** 2).sum()
-        loss.backward()
-        return loss
-
-    def forward(self) -> Any:
-        with self.torch.inference_mode():
-            return (self._last() ** 2).sum()
-
-    def steps(self) -> Any:
-        with self.torch.inference_mode():
-            return self._last()
-
-    def gradients(self, result: Any) -> Gates:
-        return {name: {key: leaf.grad.numpy() for key, leaf in gate.items()} for name, gate in self.gates.items()}
-
-
-class Jax(Contestant):
-    """JAX: jit of value_and_grad of lax.scan, with a cell of primitives."""
-
-    def __init__(self, problem: Problem, unroll: bool = False) -> None:
-        super().__init__(problem)
-        self.jax = jax = importlib.import_module("jax")
-        self.gates, self.xs = jax.device_put(problem.gates), jax.device_put(problem.xs)
-        run = self._unrolled if unroll else self._scanned
-        self.compiled, self.compiled_forward = jax.jit(jax.value_and_grad(run)), jax.jit(run)
-        self.one_step = jax.jit(self._step)
-
-    def _step(self, gates: Gates, x: Array, state: Any) -> Any:
-        return STEPS[self.problem.cell](gates, x, state, self.jax.nn.sigmoid, self.jax.numpy.tanh)
-
-    def _start(self) -> Any:
-        return self.problem.states(self.jax.numpy.zeros, dtype=self.problem.dtype)
-
-    def _scanned(self, gates: Gates, xs: Array) -> Array:
-        state, _ = self.jax.lax.scan(lambda state, x: (self._step(gates, x, state), None), self._start(), xs)
-        return (state[0] ** 2).sum()
-
-    def _unrolled(self, gates: Gates, xs: Array) -> Array:
-        state = self._start()
-        for x in xs:
-            state = self._step(gates, x, state)
-        return (state[0] ** 2).sum()
-
-    def make(self) -> Any:
-        """Both passes compiled, from the start."""
-        return self.compiled.lower(self.gates, self.xs).compile()
-
-    def both(self) -> Any:
-        return self.jax.block_until_ready(self.compiled(self.gates, self.xs))
-
-    def forward(self) -> Any:
-        return self.jax.block_until_ready(self.compiled_forward(self.gates, self.xs))
-
-    def steps(self) -> Any:
-        state = self._start()
-        for x in self.problem.xs:
-            state = self.jax.block_until_ready(self.one_step(self.gates, x, state))
-        return state[0]
-
-    def gradients(self, result: Any) -> Gates:
-        return {name: {key: np.asarray(leaf) for key, leaf in gate.items()} for name, gate in result[1].items()}
-
-
-class Autograd(Contestant):
-    """HIPS autograd, with a cell of primitives."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem)
-        autograd = importlib.import_module("autograd")
-        self.numpy = importlib.import_module("autograd.numpy")
-        self.gradient = autograd.value_and_grad(self._loss)
-
-    def _loss(self, gates: Gates) -> Any:
-        step, state = STEPS[self.problem.cell], self.problem.states(dtype=self.problem.dtype)
-        for x in self.problem.xs:
-            state = step(gates, x, state, self._sigmoid, self.numpy.tanh)
-        return self.numpy.sum(state[0] ** 2)
-
-    def _sigmoid(self, x: Array) -> Array:
-        return 0.5 * (self.numpy.tanh(0.5 * x) + 1)
-
-    def both(self) -> Any:
-        return self.gradient(self.problem.gates)
-
-    def forward(self) -> Any:
-        return self._loss(self.problem.gates)
-
-    def gradients(self, result: Any) -> Gates:
-        gates: Gates = result[1]
-        return gates
-
+# --------------------------------------------------------------------------------------------------------- the list
 
 CONTESTANTS: dict[str, Callable[[Problem], Contestant]] = {
     "handwritten": Handwritten,
@@ -380,9 +210,13 @@ def available(name: str) -> str:
 
 def limit_threads(threads: int) -> Any:
     """Every library on as many threads; a context manager. To be called before JAX is imported."""
-    if importlib.util.find_spec("torch") is not None:
+    try:
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    except ImportError:
+        raise missing_extra("threadpoolctl", "study", "benchmarks") from None
+    if not available("torch"):
         importlib.import_module("torch").set_num_threads(threads)
-    return importlib.import_module("threadpoolctl").threadpool_limits(limits=threads)
+    return threadpool_limits(limits=threads)
 
 
 def versions(names: list[str]) -> dict[str, str]:

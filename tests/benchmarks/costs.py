@@ -12,6 +12,7 @@ Each returns rows: dictionaries with the same keys.
 from __future__ import annotations
 
 import ast
+import functools
 import gc
 import inspect
 import os
@@ -24,8 +25,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import timing
-from .contestants import Contestant, Handwritten, Jax, Minigrad, Unrolled, Usual, available
-from .problems import SIZES, Problem, Size
+from .contestants import Handwritten, Minigrad, Unrolled, Usual, available
+from .libraries import Jax
+from .problems import SIZES, Contestant, Problem, Size
 
 __all__ = ["calls_per_step", "checkpointed", "compiling", "memory", "start_up"]
 
@@ -92,22 +94,20 @@ jax.block_until_ready(jax.jit(jax.grad(loss))(ws))
 }
 
 
-def _process(program: str) -> Callable[[], object]:
+def _output_of(program: str) -> str:
+    """What a program prints, in a process of its own."""
     path = os.pathsep.join([ROOT, *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-W", "ignore", "-c", program]
-
-    def run() -> None:
-        done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"a program that should have been timed failed:\n{program}\n{done.stderr}")
-
-    return run
+    command, environment = [sys.executable, "-W", "ignore", "-c", program], {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"a program that should have been measured failed:\n{program}\n{done.stderr}")
+    return done.stdout
 
 
 def start_up(peers: Sequence[str] = (), seconds: float = 30.0) -> list[Row]:
     """From process start to the first gradient of an LSTM at size small, and of imports: the processes take turns."""
     chosen = {**PROGRAMS, **{name: PEERS[name] for name in peers if name in PEERS and not available(name)}}
-    times = timing.take_turns({name: _process(program) for name, program in chosen.items()}, seconds)
+    times = timing.take_turns({name: functools.partial(_output_of, text) for name, text in chosen.items()}, seconds)
     rows = []
     for name, values in times.items():
         yardstick = times["import numpy" if name.startswith("import") else "handwritten"]
@@ -147,8 +147,8 @@ def _seconds(call: Callable[[], object]) -> float:
 
 
 def memory(cell: str, size: Size) -> list[Row]:
-    """Peak of the arrays that both passes need, above weights and inputs: those of a call, and those kept for the next."""
-    rows = []
+    """Peak of the arrays of both passes, above weights and inputs: those of a call, and those kept for the next."""
+    rows: list[Row] = []
     kinds: dict[str, type[Contestant]] = {"handwritten": Handwritten, "usual": Usual, "minigrad": Minigrad}
     for name, kind in kinds.items():
         problem = Problem(cell, size)
@@ -192,15 +192,10 @@ print(seconds, (after - before) * 1024, xs.nbytes)
 
 def checkpointed(steps: int, checkpoint: Any = "sqrt") -> list[Row]:
     """LSTM(32), batch 1, float32, in a process of its own: how far its memory grew above input and imports."""
-    path = os.pathsep.join([ROOT, *filter(None, [os.environ.get("PYTHONPATH")])])
-    program = _CHECKPOINTED.format(steps=steps, checkpoint=checkpoint)
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True
-    )
-    if done.returncode:
-        raise RuntimeError(f"the checkpointed loop failed:\n{done.stderr}")
-    seconds, grown, own = map(float, done.stdout.split())
-    return [{"steps": steps, "checkpoint": checkpoint, "seconds": seconds, "MiB": grown / MIB, "MiB of input": own / MIB}]
+    printed = _output_of(_CHECKPOINTED.format(steps=steps, checkpoint=checkpoint))
+    seconds, grown, own = map(float, printed.split())
+    row = {"steps": steps, "checkpoint": checkpoint, "seconds": seconds, "MiB": grown / MIB, "MiB of input": own / MIB}
+    return [row]
 
 
 # ------------------------------------------------------------------------------------------------------------ calls

@@ -4,6 +4,8 @@
     problem.gates                          {"forget": {"w_x": ..., "w_h": ..., "b": ...}, ...}, the same for everybody
     problem.xs                             (steps, batch, inputs)
     state = STEPS["lstm"](gates, x, state, sigmoid, tanh)        one step, gate by gate, in anybody's arrays
+
+A `Contestant` does this work in its own way.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["GATES", "SIZES", "STEPS", "Problem", "Size"]
+__all__ = ["GATES", "SIZES", "STEPS", "Contestant", "Problem", "Size"]
 
 Array = Any
 Gates = dict[str, dict[str, Array]]
@@ -91,3 +93,26 @@ def _gru(gates: Gates, x: Array, state: State, sigmoid: Any, tanh: Any) -> State
 
 
 STEPS: dict[str, Callable[..., State]] = {"rnn": _rnn, "lstm": _lstm, "gru": _gru}
+
+
+class Contestant:
+    """One library, or way of writing the work, at one problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+    def both(self) -> Any:
+        """Loss and gradients."""
+        raise NotImplementedError
+
+    def forward(self) -> Any:
+        """The loss."""
+        raise NotImplementedError
+
+    def steps(self) -> Any:
+        """h after the last step, each taken by itself."""
+        raise NotImplementedError
+
+    def gradients(self, result: Any) -> Gates:
+        """What `both` returned, as NumPy arrays."""
+        raise NotImplementedError

@@ -76,8 +76,8 @@ def _markdown(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
 
 
 def figure(rows: Sequence[Row], names: Sequence[str]) -> bytes | None:
-    """Ratios as bars, a panel for each cell and kind of work, as SVG; None without matplotlib."""
-    if importlib.util.find_spec("matplotlib") is None or not rows:
+    """Ratios as bars, a panel for each cell and kind of work, as SVG; None without matplotlib, or peers."""
+    if importlib.util.find_spec("matplotlib") is None or not rows or not names:
         return None
     from matplotlib.figure import Figure
 
@@ -92,7 +92,8 @@ def figure(rows: Sequence[Row], names: Sequence[str]) -> bytes | None:
             middle = [ratio.median for _, ratio in found]
             errors = [[r.median - r.low for _, r in found], [r.high - r.median for _, r in found]]
             places = [x + (i + 0.5) / len(names) * 0.8 - 0.4 for x, _ in found]
-            axes.bar(places, middle, 0.8 / len(names), yerr=errors, label=name, color=OKABE_ITO[i % len(OKABE_ITO)])
+            above = [m - 1 for m in middle]  # bars start from 1, also downward
+            axes.bar(places, above, 0.8 / len(names), 1, yerr=errors, label=name, color=OKABE_ITO[i % len(OKABE_ITO)])
         axes.axhline(1, color="black", linewidth=0.8)
         axes.set_yscale("log")
         axes.set_xticks(range(len(chosen)), [row["size"] for row in chosen])
@@ -103,7 +104,9 @@ def figure(rows: Sequence[Row], names: Sequence[str]) -> bytes | None:
     return buffer.getvalue()
 
 
-def files(machine: Mapping[str, str], times: Sequence[Row], names: Sequence[str], others: Mapping[str, Any]) -> dict[str, bytes]:
+def files(
+    machine: Mapping[str, str], times: Sequence[Row], names: Sequence[str], others: Mapping[str, Any]
+) -> dict[str, bytes]:
     """benchmarks.md, benchmarks.json and, where there is matplotlib, benchmarks.svg."""
     parts = ["# Benchmarks", "\n".join(f"- {key}: {value}" for key, value in machine.items())]
     if times:
@@ -111,9 +114,10 @@ def files(machine: Mapping[str, str], times: Sequence[Row], names: Sequence[str]
                   times_table(times, names)]  # fmt: skip
     for title, rows in others.items():
         parts += [f"## {title}", table(rows)]
+    data = {"machine": dict(machine), "times": times, "costs": dict(others)}
     result = {
         "benchmarks.md": ("\n\n".join(parts) + "\n").encode(),
-        "benchmarks.json": json.dumps({"machine": dict(machine), "times": times, "costs": dict(others)}, indent=1).encode(),
+        "benchmarks.json": json.dumps(data, indent=1).encode(),
     }
     drawn = figure(times, names)
     return {**result, "benchmarks.svg": drawn} if drawn else result

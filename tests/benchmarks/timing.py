@@ -55,7 +55,8 @@ def take_turns(
     for name, call in calls.items():
         _turn(call, 1, clock)  # what is compiled or allocated at the first call
         counts[name] = max(1, round(TURN / max(_turn(call, 1, clock), 1e-9)))
-    names, times = list(calls), {name: [] for name in calls}
+    names = list(calls)
+    times: dict[str, list[float]] = {name: [] for name in calls}
     end, rounds = time.perf_counter() + seconds, 0
     gc.collect()
     gc.disable()  # or the garbage of one is the time of another; what has cycles would grow, so once a round by hand

@@ -11,6 +11,7 @@ from .batch_gru import GRU
 from .batch_lstm import LSTM
 from .batch_rnn import RNN
 from .textbook import TEXTBOOK
+from .tiles import LIMIT
 
 __all__ = ["TEXTBOOK", "gates_of", "network", "weights_of"]
 
@@ -19,11 +20,17 @@ Gates = dict[str, dict[str, Array]]
 ORDER = {"rnn": ("hidden",), "lstm": ("output", "input", "forget", "candidate"), "gru": ("reset", "update")}
 
 
-def network(cell: str, size: tuple[int, int, int, int], dtype: Any = "float32", **options: Any) -> Any:
-    """The fastest there is for this cell and size: `loss, gradients = network(...)(weights, xs)`."""
+def network(
+    cell: str, size: tuple[int, int, int, int], dtype: Any = "float32", limit: int = LIMIT, block: int | None = None
+) -> Any:
+    """The fastest there is for this cell and size: `loss, gradients = network(...)(weights, xs)`.
+
+    Of batches, products have tiles of at most `limit` multiplications, and weights' gradients are summed by `block` of
+    steps.
+    """
     if size[0] == 1:
         return {"rnn": single.RNN, "lstm": single.LSTM, "gru": single.GRU}[cell](size, dtype)
-    return {"rnn": RNN, "lstm": LSTM, "gru": GRU}[cell](size, dtype, **options)
+    return {"rnn": RNN, "lstm": LSTM, "gru": GRU}[cell](size, dtype, limit, block)
 
 
 def _joined(gate: dict[str, Array]) -> Array:

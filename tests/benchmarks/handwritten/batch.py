@@ -1,7 +1,9 @@
 """What the three networks for batches have in common, and how they came to be fast.
 
     network = LSTM((batch, inputs, hidden, steps), "float32")
-    loss, gradients = network(weights, xs)          weights: see `joined`; xs: (steps, batch, inputs)
+    loss, gradients = network(weights, xs)          xs: (steps, batch, inputs)
+    loss = network.forward(weights, xs)
+    network.start(weights); h = network.step(x)     one step at a time
 
 The loss is sum(h_T ** 2), its gradients are by all weights. What makes it fast, in the order of what it brings:
 
@@ -61,13 +63,19 @@ class Batch:
         return WeightGradient(groups, k, hidden, self.block * batch, self.dtype, self.limit)
 
     def load(self, xs: Array) -> None:
-        self.joined[:-1, :, : self.size[1]] = xs
+        inputs = self.size[1]
+        self.joined[:-1, :, :inputs] = xs
+        self.joined[0, :, inputs + 1 :] = 0
+
+    def _load(self, weights: list[Array], xs: Array) -> None:
+        raise NotImplementedError
+
+    def _add_up(self, start: int, end: int) -> None:
+        raise NotImplementedError
 
     def start(self, weights: list[Array]) -> None:
         """Forget the state, and take the weights for `step`."""
-        _, inputs, _, steps = self.size
-        self._load(weights, self.joined[:-1, :, :inputs])
-        self.joined[0, :, inputs + 1 :] = 0
+        self._load(weights, self.joined[:-1, :, : self.size[1]])
 
     def products(self) -> None:
         """The matrix products alone, of both passes: what no tuning of the rest can do away with."""

@@ -57,6 +57,7 @@ class GRU(Batch):
 
     def _load(self, weights: list[Array], xs: Array) -> None:
         self.load(xs)
+        self.h.fill(0)
         gates, inner, outer, _ = self.tilings
         np.multiply(gates.right(weights[0]), self.half, self.gate_tiles)
         self.outer_tiles[...], self.inner_tiles[...] = outer.right(weights[1][0]), inner.right(weights[2][0])
@@ -67,7 +68,6 @@ class GRU(Batch):
         w, w_inner, w_outer, h, e, q = self.gate_tiles, self.inner_tiles, self.outer_tiles, self.h, self.e, self.q
         one, half, left = self.one, self.half, self.left
         r_left, z_left = left
-        h.fill(0)
         for x_h, one_h, x_one, rz_tiles, m_tiles, n_tiles, rz, r, z, m, n, z_slope, h_next in self.forward_views:
             x_h(w, rz_tiles)
             one_h(w_inner, m_tiles)
@@ -129,7 +129,6 @@ class GRU(Batch):
         tanh, add, subtract, multiply = np.tanh, np.add, np.subtract, np.multiply
         w, w_inner, w_outer, h, half = self.gate_tiles, self.inner_tiles, self.outer_tiles, self.h, self.half
         _, _, _, rz_tiles, m_tiles, n_tiles, rz, r, z, m, n, _, _ = self.forward_views[0]
-        h.fill(0)
         for x_h, one_h, x_one, *_, h_next in self.forward_views:
             x_h(w, rz_tiles)
             one_h(w_inner, m_tiles)
@@ -145,11 +144,6 @@ class GRU(Batch):
             add(n, h, h)
             h_next[...] = h
         return np.vdot(h, h)
-
-    def start(self, weights: list[Array]) -> None:
-        """Forget the state, and take the weights for `step`."""
-        super().start(weights)
-        self.h.fill(0)
 
     def step(self, x: Array) -> Array:
         """One step: x (batch, inputs) -> h (batch, hidden), overwritten by the next one."""

@@ -54,6 +54,7 @@ class LSTM(Batch):
     def _load(self, weights: list[Array], xs: Array) -> None:
         (w,) = weights
         self.load(xs)
+        self.slots[0, 5] = 0
         np.multiply(w, self.halves, self.w)
         self.w_tiles[...] = self.tile_forward(self.w)
 
@@ -118,7 +119,6 @@ class LSTM(Batch):
         w, h, half, added_kept = self.w_tiles, self.h, self.half, self.pair
         added, kept = added_kept
         _, z_tiles, z, oif, i_f, g_c, tanh_c, o, _, _, _, c, _, _ = self.forward_views[0]
-        c.fill(0)
         for times, *_, h_next in self.forward_views:
             times(w, z_tiles)
             tanh(z, z)
@@ -130,11 +130,6 @@ class LSTM(Batch):
             multiply(o, tanh_c, h)
             h_next[...] = h
         return np.vdot(h, h)
-
-    def start(self, weights: list[Array]) -> None:
-        """Forget the state, and take the weights for `step`."""
-        super().start(weights)
-        self.slots[0, 5] = 0
 
     def step(self, x: Array) -> Array:
         """One step: x (batch, inputs) -> h (batch, hidden), overwritten by the next one."""

@@ -47,7 +47,6 @@ class _Single:
         """Forget the state, and take the weights for `step`."""
         inputs = self.size[1]
         self._load(weights, self.rows[:-1, None, :inputs])
-        self.rows[0, inputs + 1 :] = 0
         self.now, self.now_too = self.rows[0, inputs + 1 : self.width], self.rows[0, self.width :]
 
     def products(self) -> None:
@@ -60,6 +59,17 @@ class _Single:
 
     def zeros(self, *shape: int) -> Array:
         return np.zeros(shape, self.dtype)
+
+    def load(self, xs: Array) -> None:
+        inputs = self.size[1]
+        self.rows[:-1, :inputs] = xs[:, 0]
+        self.rows[0, inputs + 1 :] = 0
+
+    def _load(self, weights: list[Array], xs: Array) -> None:
+        raise NotImplementedError
+
+    def _multiply_up(self) -> None:
+        raise NotImplementedError
 
     def slots(self, array: Array) -> Array:
         """(steps, n * hidden) -> n of (steps, hidden)."""
@@ -83,7 +93,7 @@ class RNN(_Single):
         self.backward_products = [(view[2], self.w_back, self.dh) for view in self.backward_views]
 
     def _load(self, weights: list[Array], xs: Array) -> None:
-        self.rows[:-1, : self.size[1]] = xs[:, 0]
+        self.load(xs)
         self.w[...] = weights[0][0]
 
     def forward(self, weights: list[Array], xs: Array) -> Array:
@@ -166,7 +176,8 @@ class LSTM(_Single):
 
     def _load(self, weights: list[Array], xs: Array) -> None:
         inputs, hidden, width = self.size[1], self.size[2], self.width
-        self.rows[:-1, :inputs] = xs[:, 0]
+        self.load(xs)
+        self.slot(0, 4)[...] = 0
         np.multiply(weights[0].swapaxes(0, 1), self.gate_halves, self.w[:width].reshape(width, 4, hidden))
         np.multiply(self.w[inputs + 1 : width], self.half, self.w[inputs + 1 : width])
         self.w[width:] = self.w[inputs + 1 : width]
@@ -235,11 +246,6 @@ class LSTM(_Single):
     def _multiply_up(self) -> None:
         np.matmul(self.inputs_joined.T, self.slots(self.cotangents)[1:5], out=self.dw[0])
 
-    def start(self, weights: list[Array]) -> None:
-        """Forget the state, and take the weights for `step`."""
-        super().start(weights)
-        self.slot(0, 4)[...] = 0
-
     def step(self, x: Array) -> Array:
         """One step: x (1, inputs) -> h (1, hidden), overwritten by the next one."""
         row_dot, z, g_c, i_f, products, four, _, _, o, _ = self.forward_views[0]
@@ -286,7 +292,7 @@ class GRU(_Single):
     def _load(self, weights: list[Array], xs: Array) -> None:
         gates, (outer,), (inner,) = weights
         inputs, hidden = self.size[1:3]
-        self.rows[:-1, :inputs] = xs[:, 0]
+        self.load(xs)
         w, half = self.w.reshape(self.width, 5, hidden), self.half
         np.multiply(gates.swapaxes(0, 1), half, w[:, :2])
         w[:, 2] = w[:, 1]
