@@ -240,3 +240,13 @@ def test_long_functions_may_be_cut_anywhere(part: int, monkeypatch: pytest.Monke
             found = compiled(graph, cell, tuple(without))
             problem = difference(dict(flatten_with_paths(found)[0]), truth)
             assert problem is None, f"cell {seed}: {problem}"
+
+
+def test_columns_of_products_are_joined_whatever_the_slice() -> None:
+    def f(w: Any, h: Any) -> Any:
+        columns = [h @ w[:, 1:4], h @ w[:, 3:], h @ w[:, ::-2], h @ w[:, :3]]
+        return mg.scan(lambda c, _: (mg.tanh(c + sum(columns)), None), columns[0], length=3)[0]
+
+    rng = np.random.default_rng(0)
+    w, h = rng.normal(size=(3, 6)), rng.normal(size=(2, 3))
+    assert np.allclose(mg.compile(f)(w, h), f(w, h), rtol=1e-12)
