@@ -47,7 +47,7 @@ class Batch:
         self.width = inputs + 1 + hidden
         self.joined = self.zeros(steps + 1, batch, self.width)
         self.joined[:, :, inputs] = 1
-        self.block = min(steps, block or block_of_steps(batch, self.width, steps, limit))
+        self.block = min(steps, block or block_of_steps(batch, self.width, steps))
         self.one, self.half = np.array(1, self.dtype), np.array(0.5, self.dtype)
 
     def zeros(self, *shape: int) -> Array:

@@ -110,7 +110,7 @@ class WeightGradient:
         return self.result
 
 
-def block_of_steps(batch: int, k: int, steps: int, limit: int) -> int:
-    """How many steps' cotangents are kept until their products are made."""
-    most = math.floor(limit / (k * NARROWEST * batch))
+def block_of_steps(batch: int, k: int, steps: int) -> int:
+    """How many steps' cotangents are kept until their products are made: what fits tiles, and the cache."""
+    most = math.floor(LIMIT / (k * NARROWEST * batch))
     return min(steps, most if most >= 4 else math.ceil(1024 / batch))
