@@ -86,10 +86,7 @@ def _place_operands(v: Node, placed: set[Node], uses: dict[Node, int], ends: set
 
 def _place(x: Node, placed: set[Node], uses: dict[Node, int], ends: set[Node]) -> None:
     # computed straight into a place of its shape: entry by entry, or itself joined of such parts
-    if _is_joined(x):
-        placed.add(x)
-        _place_operands(x, placed, uses, ends)
-    elif x.primitive is reshape and x.shape == (1, *x.inputs[0].shape):
+    if _is_joined(x) or (x.primitive is reshape and x.shape == (1, *x.inputs[0].shape)):
         placed.add(x)
         _place_operands(x, placed, uses, ends)
     elif has_out_form(x.primitive):

@@ -20,6 +20,7 @@ import numpy as np
 
 from .errors import FreeSymbolError
 from .evaluation import out_of_memory
+from .expressions import WIDTH, Line
 from .graph import Graph
 from .naming import HELPERS
 from .nodes import Node
@@ -27,7 +28,7 @@ from .primitives import helpers
 from .primitives.structure import pick
 from .primitives.text import literal
 from .rewrites import merge_loops, optimize
-from .writer import WIDTH, Line, Writer
+from .writer import Writer
 
 __all__ = ["Source", "generate", "write_file"]
 

@@ -26,14 +26,14 @@ PACKAGES = ("minigrad", "rnn")
 # A room imports from rooms before it, never from rooms after it.
 ROOMS = {
     "minigrad": [
-        "errors", "pytree", "nodes", "graph", "primitives", "indexing", "evaluation", "numpy_api", "tracing", "uses", "reverse",
-        "forward", "loop", "rewrites", "schedule", "naming", "writer", "source", "transforms", "compiling", "sizes", "prose",
-        "wording", "textbook", "checking", "drawing",
-        "methods", "__init__", "__main__",
+        "errors", "pytree", "nodes", "graph", "primitives", "indexing", "evaluation", "numpy_api", "tracing", "uses",
+        "reverse", "forward", "loop", "rewrites", "schedule", "naming", "expressions", "memory", "writer", "source",
+        "transforms", "compiling", "sizes", "prose", "wording", "textbook", "checking", "drawing", "methods",
+        "__init__", "__main__",
     ],
     "rnn": [
-        "initializers", "cells", "sequences", "textbook", "layers", "tasks", "training", "saves", "exchange", "text", "characters",
-        "flow", "truncation", "experiment", "figures", "findings", "output", "report", "__init__", "__main__",
+        "initializers", "cells", "sequences", "textbook", "layers", "tasks", "training", "saves", "exchange", "text",
+        "characters", "flow", "truncation", "experiment", "figures", "findings", "output", "report", "__init__", "__main__",
     ],
 }  # fmt: skip
 # Slow to import, or not always there: imported where they are used.

@@ -20,9 +20,9 @@ from .shape_rules import broadcast_shapes, elementwise, promote, reduced_shape, 
 from .text import Cut, full_literal, literal, subscript
 
 __all__ = [
-    "absorb", "absorbed", "bare", "broadcast_to", "cast", "contiguous", "cumsum", "full", "gather", "index", "join", "joined_shape",
-    "operand", "pick", "place", "reshape", "scatter_add", "stack", "stop_gradient", "strong", "sum", "transpose",
-    "where", "zeros_like",
+    "absorb", "absorbed", "bare", "broadcast_to", "cast", "contiguous", "cumsum", "full", "gather", "index", "join",
+    "joined_shape", "operand", "pick", "place", "reshape", "scatter_add", "stack", "stop_gradient", "strong", "sum",
+    "transpose", "where", "zeros_like",
 ]  # fmt: skip
 
 ALL = Cut(None, None, None)

@@ -127,6 +127,8 @@ def _out_text(primitive: Primitive) -> str | None:
     text = primitive.text
     if not isinstance(text, str):
         return None
+    if text == "{0} @ {1}":
+        return "np.matmul({0}, {1}, out={out})"
     if primitive.is_operator:
         symbol = text.replace("{0}", "").replace("{1}", "").strip()
         if text == "-{0}":

@@ -23,9 +23,11 @@ from collections.abc import Callable, Iterable
 
 from ..errors import ArgumentError, explain
 from ..graph import Graph
+from .columns import join_columns
+from .entries import join_entries, join_slices
 from .hoisting import hoist, postpone, regroup, start_with, sum_after
-from .joining import join_columns, join_entries, join_products, join_slices, join_sums
 from .loops import drop_dead_results, merge_loops
+from .products import join_products, join_sums
 from .simplify import RULES, Rule, simplify
 
 __all__ = [

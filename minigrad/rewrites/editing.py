@@ -18,7 +18,9 @@ __all__ = ["LoopEditor", "edit_loops", "replaced", "stand_in"]
 def stand_in(node: Node, shape: tuple[int, ...] | None = None) -> Node:
     """A symbol for a node of another graph, under the same name, scope and line; of another shape, if given."""
     made = Node(SYMBOL, (), {}, node.shape if shape is None else shape, node.dtype, node.weak, like=node)
-    made.name = node.name or node.primitive.name
+    turned = node.primitive.name == "transpose" and node.name is None
+    about = node.inputs[0] if turned else node
+    made.name = (about.name or about.primitive.name) + "_T" * turned
     return made
 
 
@@ -113,11 +115,12 @@ def edit_loops(graph: Graph, edit: Callable[[LoopEditor], bool]) -> Graph:
     edited: dict[Node, dict[int, Node]] = {}
     for node in graph.nodes:
         if node.shape is None:
-            editor = LoopEditor(_with_edited_step(node, edit), [new[x] for x in node.inputs])
+            inputs = [new[x] for x in node.inputs]
+            editor = LoopEditor(_with_edited_step(node, edit), inputs)
             if edit(editor):
                 edited[node] = editor.built()
             else:
-                new[node] = rebuild(editor.node, list(editor.start.values()) + list(editor.slices.values()) + list(editor.closures.values()))
+                new[node] = rebuild(editor.node, inputs)
         elif node.primitive is pick and node.inputs[0] in edited:
             new[node] = _called_like(edited[node.inputs[0]][node.params["position"]], node)
         else:
@@ -132,7 +135,8 @@ def _with_edited_step(node: Node, edit: Callable[[LoopEditor], bool]) -> Node:
     step = edit_loops(loop.graph, edit) if any(True for _ in loop.graph.subgraphs()) else loop.graph
     if step is loop.graph:
         return node
-    return Node(node.primitive, node.inputs, {"loop": loop.repeating(step, loop.carries, loop.slices)}, None, None, like=node)
+    again = loop.repeating(step, loop.carries, loop.slices)
+    return Node(node.primitive, node.inputs, {"loop": again}, None, None, like=node)
 
 
 def _called_like(made: Node, node: Node) -> Node:

@@ -20,7 +20,7 @@ from ..graph import Graph, rebuild, substitute, topological
 from ..nodes import CONSTANT, Node, made_for
 from ..primitives.elementwise import add
 from ..primitives.linear_algebra import matmul
-from ..primitives.structure import broadcast_to, contiguous, full, join, place, stack, transpose
+from ..primitives.structure import broadcast_to, contiguous, full, join, pick, place, stack, transpose
 from ..primitives.structure import sum as sum_over
 from .editing import LoopEditor, edit_loops, stand_in
 from .lifting import all_steps, tall
@@ -52,10 +52,33 @@ def hoist(graph: Graph) -> Graph:
     return edit_loops(graph, _hoisted)
 
 
+def _name(inside: Node, outside: Node, v: Node, loop: LoopEditor) -> None:
+    # after the slices it is made from: `from_x` what products make of x, `tanh_slope` what the chain rule needs of tanh
+    made_of = topological([v])
+    slices = "_".join(dict.fromkeys(x.name or "x" for x in made_of if x in loop.slices))
+    if any(x.primitive is matmul for x in made_of):
+        inside.name = f"from_{slices}"
+    elif v.scope.startswith("backward"):
+        inside.name = f"{slices}_slope"
+    for x in topological([outside], newer_than=loop.node.serial):
+        made_here = not x.is_leaf and x.primitive is not pick and x.shape is not None
+        if made_here and x.name is None and inside.name and x.shape[:1] == (loop.loop.length,):
+            x.name = f"{inside.name}_steps"
+
+
 def _read_by_rows(x: Node, times: int) -> Node:
     # a transposed matrix, or several, that a loop multiplies by many times are put in order once
-    turned = x.primitive is transpose or (x.primitive in (stack, join) and any(a.primitive is transpose for a in x.inputs))
-    return contiguous(x) if turned and len(x.shape) > 1 and times > 4 else x
+    parts = x.inputs if x.primitive in (stack, join) else (x,)
+    turned = any(a.primitive is transpose for a in parts)
+    if not turned or len(x.shape) < 2 or times <= 4:
+        return x
+    by_rows = contiguous(x)
+    by_rows.name = x.name
+    return by_rows
+
+
+def _is_multiplied_by(loop: LoopEditor, x: Node) -> bool:
+    return any(v.primitive is matmul and any(a is x for a in v.inputs) for v in topological(loop.values))
 
 
 class _Outside(NamedTuple):
@@ -68,16 +91,20 @@ class _Outside(NamedTuple):
 def _hoisted(loop: LoopEditor) -> bool:
     if loop.loop.length == 0:
         return False
+    turned = {x: _read_by_rows(array, loop.loop.length) for x, array in loop.closures.items()}
+    turned = {x: array for x, array in turned.items() if array is not loop.closures[x] and _is_multiplied_by(loop, x)}
+    loop.closures.update(turned)
     outside = _outside(loop)
     moved = _worth_moving(loop, outside)
     if not moved:
-        return False
+        return bool(turned)
     stand_ins = {}
     needed = {x for v in topological(loop.values) if v not in moved for x in v.inputs} | set(loop.following.values())
     for v in moved:
         if v in needed:
             stand_ins[v] = stand_in(v)
             if outside[v].stacked:
+                _name(stand_ins[v], outside[v].node, v, loop)
                 loop.slices[stand_ins[v]] = outside[v].node
             else:
                 loop.closures[stand_ins[v]] = _read_by_rows(outside[v].node, loop.loop.length)
@@ -257,7 +284,7 @@ def _terms(following: Node, carry: Node, uses: dict[Node, int]) -> list[Node] | 
         if following.primitive is not add or following.shape != carry.shape or following.dtype != carry.dtype:
             return None
         a, b = following.inputs
-        below = {x for x in topological([a], newer_than=carry.serial - 1)}
+        below = set(topological([a], newer_than=carry.serial - 1))
         following, term = (a, b) if carry in below else (b, a)
         if term.shape != carry.shape or term.dtype != carry.dtype or uses[following] != 1:
             return None
