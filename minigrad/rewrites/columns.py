@@ -84,7 +84,7 @@ def _part_of_sum(v: Node) -> tuple[Node, Any] | None:
 def _neighbours(members: list[tuple[Node, Any]], whole: Node) -> list[list[tuple[Node, Any]]]:
     # runs of parts that stand side by side; columns are taken of the whole product, if most of it is wanted
     if not isinstance(members[0][1], int):
-        wanted = sum(place.stop - place.start for _, place in members)
+        wanted = sum(len(range(whole.shape[-1])[slice(*place)]) for _, place in members)
         return [members] if len(members) > 1 and 2 * wanted > whole.shape[-1] else []
     by_place = {place: (v, place) for v, place in members}
     return [[by_place[place] for place in run] for run in runs({place: place for place in by_place})]
