@@ -32,10 +32,11 @@ from .methods import GRAPH_METHODS, NODE_METHODS
 from .nodes import Node, constant, scope, symbol
 from .numpy_api import *  # noqa: F403  the names are listed by the families, and tested against NumPy's
 from .pytree import tree_leaves, tree_map
-from .reverse import edges, gradients
+from .reverse import gradients
 from .rewrites.unrolling import unroll_scan
 from .tracing import trace
 from .transforms import grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp
+from .uses import edges
 
 __version__ = "0.1.0"
 

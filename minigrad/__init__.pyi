@@ -10,13 +10,14 @@ from .loop import scan as scan
 from .nodes import Node as Node, constant as constant, scope as scope, symbol as symbol
 from .numpy_api import linalg as linalg
 from .pytree import tree_leaves as tree_leaves, tree_map as tree_map
-from .reverse import edges as edges, gradients as gradients
+from .reverse import gradients as gradients
 from .rewrites.unrolling import unroll_scan as unroll_scan
 from .tracing import trace as trace
 from .transforms import (
     grad as grad, hessian as hessian, hvp as hvp, jacobian as jacobian, jvp as jvp,
     stop_gradient as stop_gradient, value_and_grad as value_and_grad, vjp as vjp,
 )  # fmt: skip
+from .uses import edges as edges
 
 # After those: of two that have one name, `trace`, the first counts.
 from .numpy_api.activations import *

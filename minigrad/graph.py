@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .errors import ArgumentError, explain
 from .nodes import CONSTANT, SYMBOL, Node, Shape
 from .pytree import Structure
 
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 else:  # their bodies live in higher rooms; methods.py binds them
     GraphMethods = object
 
-__all__ = ["Graph", "Loop", "depending_on", "free_symbols", "matches", "rebuild", "substitute", "topological"]
+__all__ = [
+    "Graph", "Loop", "depending_on", "free_symbols", "matches", "rebuild", "substitute", "topological", "with_steps",
+]  # fmt: skip
 
 # --------------------------------------------------------------------------------------------------------- walks
 
@@ -158,8 +161,7 @@ class Graph(GraphMethods):
                     yield inner
 
     def find(self, pattern: str) -> list[Node]:
-        """The nodes whose scope, or scope and name, match a pattern; those inside loops too, where one node stands for
-        all steps, under the scope `t=*`.
+        """The nodes whose scope, or scope and name, match a pattern; those inside loops too.
 
         Parts are separated by `/`; `*`, `?` and `[...]` match within a part, `**` matches any number of parts.
         A node's name is the one the user gave, else that of its operation.
@@ -169,15 +171,36 @@ class Graph(GraphMethods):
         ...     x = mg.symbol("x")
         >>> Graph([x], [x]).find("t=*/forget/x")[0] is x
         True
+
+        Inside a loop one node stands for all steps, under the scope `t=*`: `graph.find("t=*/forget")`. The gradient at
+        it is stacked over the steps, `[5]` of it is that of step 5. So no node is that of step 5 alone, and asking for
+        `t=5` raises ArgumentError where only a loop has such steps; `graph.unroll_scan()` gives each a node.
         """
-        parts = pattern.split("/")
+        found = self._found(pattern.split("/"))
+        of_all = "/".join(["t=*" if part.startswith("t=") else part for part in pattern.split("/")])
+        parts = of_all.replace("t=*", "t=[*]").split("/")
+        if not found and of_all != pattern and any(inner._found(parts) for inner in self.subgraphs()):
+            problem = f"{pattern!r} asks for one step of a loop, where one node stands for all steps"
+            instead = (
+                f"graph.find({of_all!r}): the gradient at it is stacked over the steps, so take the row of that step; "
+                f"or graph.unroll_scan().find({pattern!r})"
+            )
+            raise ArgumentError(explain("graph.find", problem, instead=instead))
+        return found
+
+    def _found(self, parts: Sequence[str], hidden: Container[Node] = frozenset()) -> list[Node]:
+        # a closure's symbol in a step is hidden: what it stands for is found outside
         found = []
         for node in self.nodes:
             path = node.scope.split("/") if node.scope else []
-            if matches(path, parts) or matches([*path, node.name or node.primitive.name], parts):
+            named = matches(path, parts) or matches([*path, node.name or node.primitive.name], parts)
+            if named and node not in hidden:
                 found.append(node)
-        for graph in self.subgraphs():
-            found += graph.find(pattern)
+        for node in self.nodes:
+            if node.shape is None:
+                loop: Loop = node.params["loop"]
+                closures = loop.graph.inputs[loop.carries + loop.slices :]
+                found += loop.graph._found(parts, frozenset(closures))
         return found
 
     def __repr__(self) -> str:
@@ -191,7 +214,7 @@ class Graph(GraphMethods):
         return "\n".join([*lines, f"return {results}"])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        nodes = _with_steps(self)
+        nodes = with_steps(self)
         position = {node: i for i, node in enumerate(nodes)}
         records = [
             (n.primitive, tuple(position[x] for x in n.inputs), _packed(n.params, position), n.shape, n.dtype, n.weak,
@@ -248,7 +271,8 @@ class Loop:
         return last + [((self.length, *node.shape), node.dtype) for node in self.graph.outputs[self.carries :]]
 
     def __repr__(self) -> str:
-        return f"{self.length} steps{', last to first' if self.reverse else ''}{', recomputed' if self.recompute else ''}"
+        manner = (", last to first" if self.reverse else "") + (", recomputed" if self.recompute else "")
+        return f"{self.length} steps{manner}"
 
 
 class Progress:
@@ -284,8 +308,8 @@ class Progress:
 # its progress stays behind: it belongs to the process, and may be anything.
 
 
-def _with_steps(graph: Graph) -> list[Node]:
-    # all nodes in topological order, those of the loops' steps among them
+def with_steps(graph: Graph) -> list[Node]:
+    """All nodes in topological order, those of the loops' steps among them."""
     found, pending = set(graph.nodes), [graph]
     while pending:
         for inner in pending.pop().subgraphs():

@@ -26,6 +26,7 @@ from .primitives.structure import full, index, join, pick, reshape, zeros_like
 from .primitives.text import Cut
 from .pytree import Structure, flatten_with_paths
 from .reverse import accumulate, cast_to
+from .uses import Edge, live_outputs
 
 __all__ = ["run_loop", "scan", "scan_primitive"]
 
@@ -76,7 +77,8 @@ def scan(
         problem = f"progress is a function of (done, total), got {type(progress).__name__}"
         raise ArgumentError(explain("scan", problem))
     report = None if progress is None else Progress(progress, length)
-    step_xs = [symbol(_short(path), x.shape[1:], x.dtype) for (path, _), x in zip(x_pairs, slices, strict=True)]
+    with scope("t=*"):
+        step_xs = [symbol(_short(path), x.shape[1:], x.dtype) for (path, _), x in zip(x_pairs, slices, strict=True)]
     paths, x = [path for path, _ in carry_pairs], x_structure.rebuild(step_xs)
     symbols, following, ys, y_structure = _trace_step(step, carries, paths, carry_structure, x)
     if any(a.weak for a in carries):  # a bare number to start from takes the dtype that the step gives it
@@ -92,8 +94,8 @@ def _trace_step(
     step: Callable[[Any, Any], Any], carries: Sequence[Node], paths: Sequence[str], structure: Structure, x: Any
 ) -> tuple[list[Node], list[Node], list[Node], Structure]:
     # the step, called on symbols like the carries: those symbols, the next carry, the ys and their structure
-    symbols = [_carry_symbol(c, path) for path, c in zip(paths, carries, strict=True)]
     with scope("t=*"), tracing():
+        symbols = [_carry_symbol(c, path) for path, c in zip(paths, carries, strict=True)]
         result = step(structure.rebuild(symbols), x)
     if not isinstance(result, tuple) or len(result) != 2:
         raise StructureError(explain("scan", f"step must return (carry, y), got {type(result).__name__}"))
@@ -273,7 +275,7 @@ def _is_float(node: Node) -> bool:
 def _joint_vjp(
     cts: list[Node | None], node: Node, wanted: list[bool], inside: Sequence[Any], selected: bool
 ) -> tuple[list[Node | None], list[Node | None]]:
-    # [ct of carry, ct of ys] -> [share of init, share of xs, share of closures], [stacked ct of each node inside]
+    # [ct of carry, ct of ys] -> [share of init, share of xs, share of closures], [stacked ct of each target inside]
     #
     # Forward, step t maps (carry, x, closures) to (carry, y). Backward, from the last step to the first, it maps
     # (ct of carry, sums of the closures' shares) and (ct of y, what the forward step knew) to the same one step
@@ -286,13 +288,15 @@ def _joint_vjp(
     selected = selected or loop.selects
 
     mark = symbol("mark").serial
-    ct_of = {i: symbol(f"d_{_called(loop, i)}", out.shape, out.dtype) for i, out in enumerate(outputs)
-             if _is_float(out) and (i < n or cts[i] is not None)}  # fmt: skip
+    live, _ = live_outputs(loop, [i for i, ct in enumerate(cts) if ct is not None])
+    ct_of = {i: symbol(f"d_{_called(loop, i)}", live[i].shape, live[i].dtype) for i in sorted(live)}
     targets = [i for i, x in enumerate(inputs) if _is_float(x) and (i < n or wanted[i])]
     asked = [*[inputs[i] for i in targets], *inside]
     found = accumulate([(outputs[i], ct) for i, ct in ct_of.items()], asked, selected=selected)
     share_of = dict(zip(targets, found, strict=False))
-    reaching = [(k, ct) for k, ct in enumerate(found[len(targets) :]) if ct is not None]
+    cts_inside = [ct_of.get(use.position) if isinstance(use, Edge) and use.consumer is node else ct
+                  for use, ct in zip(inside, found[len(targets) :], strict=True)]  # fmt: skip
+    reaching = [(k, ct) for k, ct in enumerate(cts_inside) if ct is not None]
 
     sums = {i: symbol(f"d_{inputs[i].name}", inputs[i].shape, inputs[i].dtype) for i in targets
             if i >= n + m and share_of[i] is not None}  # fmt: skip
@@ -322,7 +326,8 @@ def _joint_vjp(
     shares: list[Node | None] = [None] * len(node.inputs)
     order = [*[i for i in ct_of if i < n], *sums, *x_shares]
     for i, result in zip(order, results, strict=False):
-        shares[i] = result if wanted[i] else None
+        forgotten = share_of.get(i) is None and loop.length > 0  # a carry that no step reads
+        shares[i] = None if forgotten or not wanted[i] else result
     stacked_cts: list[Node | None] = [None] * len(inside)
     for (k, _), result in zip(reaching, results[len(order) :], strict=True):
         stacked_cts[k] = result
@@ -365,7 +370,8 @@ def _frontier(outputs: Sequence[Node], mark: int, cotangents: Sequence[Node]) ->
         if node in needed and not is_forward(node):
             needed.update(node.inputs)
     users = [node for node in made if node in needed and not is_forward(node)]
-    return list(dict.fromkeys(x for node in users for x in node.inputs if is_forward(x)))
+    used = [x for node in users for x in node.inputs]
+    return [x for x in dict.fromkeys([*used, *outputs]) if is_forward(x)]
 
 
 def _stacked(node: Node, values: Sequence[Node]) -> list[Node]:

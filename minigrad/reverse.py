@@ -1,7 +1,7 @@
 """Reverse mode: gradients of any node, and of any edge, as nodes of the same graph.
 
     gradients(y, [w])                      dy/dw, as a node
-    gradients(y, edges(w, y))              the same, split by the edges along which w reaches y
+    gradients(y, edges(w, y))              the same, split by the uses along which w reaches y (see `uses.py`)
 
 One walk, newest node first. When a node's turn comes, all that uses it has passed on its share, so the sum of the
 shares is the node's cotangent, and its own VJP rules pass shares on to its inputs. Broadcasting is undone here, once,
@@ -11,6 +11,7 @@ for all primitives: a share is summed back to the shape, and cast to the dtype, 
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,53 +25,9 @@ from .primitives.elementwise import multiply
 from .primitives.structure import absorb, cast, full, pick, reshape, zeros_like
 from .primitives.structure import sum as sum_over
 from .pytree import flatten
+from .uses import Edge, holds, passes
 
-__all__ = ["Edge", "accumulate", "edges", "gradients"]
-
-
-class Edge:
-    """One use of a node: `node` is input number `position` of `consumer`. Equal when it is the same use."""
-
-    __slots__ = ("consumer", "node", "position")
-
-    def __init__(self, node: Node, consumer: Node, position: int) -> None:
-        self.node, self.consumer, self.position = node, consumer, position
-
-    shape = property(lambda self: self.node.shape, doc="The shape of the node, and of the share.")
-    dtype = property(lambda self: self.node.dtype, doc="The dtype of the node, and of the share.")
-    ndim = property(lambda self: len(self.node.shape), doc="The number of axes of the node.")
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Edge) and self.consumer is other.consumer and self.position == other.position
-
-    def __hash__(self) -> int:
-        return hash((self.consumer, self.position))
-
-    def __repr__(self) -> str:
-        scope = f" in {self.consumer.scope}" if self.consumer.scope else ""
-        return f"<edge from {self.node.label} to input {self.position} of {self.consumer.label}{scope}>"
-
-
-def edges(node: Node, y: Node) -> list[Edge]:
-    """The edges along which `node` reaches `y`, in the order in which the reverse pass adds their shares up.
-
-    A weight that is used at T steps has T edges, latest first:
-
-    >>> import minigrad as mg
-    >>> w, x = mg.constant(2.0), mg.constant(3.0)
-    >>> y = mg.sin(w * x) + w
-    >>> shares = mg.gradients(y, mg.edges(w, y))
-    >>> dw, = mg.gradients(y, [w])
-    >>> float(shares[0] + shares[1]) == float(dw)
-    True
-    """
-    carriers = _carriers([node], [y])
-    found = []
-    for consumer in reversed(depending_on([node], [y])):
-        if consumer in carriers and consumer is not node:
-            positions = [i for i, x in enumerate(consumer.inputs) if x is node and _passes(consumer.primitive, i)]
-            found += [Edge(node, consumer, i) for i in positions]
-    return found
+__all__ = ["accumulate", "gradients"]
 
 
 def gradients(y: Node, wrt: Any, cotangent: Any = None, unused: str = "zeros") -> Any:
@@ -102,9 +59,12 @@ def gradients(y: Node, wrt: Any, cotangent: Any = None, unused: str = "zeros") -
             problem = f"{target.dtype} has no derivative"
             raise DtypeError(explain("gradients", problem, [target], "a float: x.astype('float64')"))
     results = accumulate([(y, seed)], targets)
+    missing = [target for target, result in zip(targets, results, strict=True) if result is None]
+    in_steps = {target for inside in _loops_around(missing, [y]).values() for target in inside}
     for i, (target, result) in enumerate(zip(targets, results, strict=True)):
         if result is None:
-            if isinstance(target, Edge) or not target.is_leaf or unused == "error":
+            in_between = isinstance(target, Edge) or not target.is_leaf or target in in_steps
+            if in_between or unused == "error":
                 raise GradientError(explain("gradients", _why_unused(target, y), [target], _what_instead(target, y)))
             results[i] = zeros_like(target)
     return tuple(results) if type(wrt) in (list, tuple) and len(wrt) == len(results) else structure.rebuild(results)
@@ -164,7 +124,7 @@ class _Walk:
     def __init__(self, seeds: Sequence[tuple[Node, Node]], targets: Sequence[Node | Edge], absorbing: bool) -> None:
         outputs = [output for output, _ in seeds]
         self.absorbing, self.slopes = absorbing, Slopes(outputs)
-        self.targets = set(targets)
+        self.targets, self.any_edges = set(targets), any(isinstance(target, Edge) for target in targets)
         self.inside = _loops_around(targets, outputs)  # loop -> the targets that are in its step
         starts = [target.consumer if isinstance(target, Edge) else target for target in targets]
         self.carriers = _carriers([*starts, *self.inside], outputs)
@@ -209,25 +169,34 @@ class _Walk:
         if all(ct is None for ct in cts) or node.primitive.joint_vjp is None:
             return
         wanted, inside = [self.wants(node, i) for i in range(len(node.inputs))], self.inside.get(node, [])
-        shares, stacks = node.primitive.joint_vjp(cts, node, wanted, inside, node in self.past_selection)
+        entered = [target.in_step if isinstance(target, Edge) else target for target in inside]
+        shares, stacks = node.primitive.joint_vjp(cts, node, wanted, entered, node in self.past_selection)
         for i, (x, share) in enumerate(zip(node.inputs, shares, strict=True)):
             self.pass_on(node, i, x, share)
         for target, stack in zip(inside, stacks, strict=True):
-            if stack is not None:  # two loops may run the same step
-                self.found[target] = self.found[target] + stack if target in self.found else stack
+            if stack is not None:
+                self.found[target] = self.sum_of_runs(target, stack)
+
+    def sum_of_runs(self, target: Node | Edge, stack: Node) -> Node:
+        """Two loops may run the same step: what reaches a node in it comes by both."""
+        before = self.found.get(target)
+        if before is not None and before.shape != stack.shape:
+            problem = f"the node runs in loops of different lengths, {before.shape} and {stack.shape}"
+            instead = "mg.edges(node, y), which are apart for each of them"
+            raise GradientError(explain("gradients", problem, [target], instead))
+        return stack if before is None else before + stack
 
     def wants(self, node: Node, i: int) -> bool:
         """Whether anybody asks for the share of input i."""
-        return node.inputs[i] in self.carriers or Edge(node.inputs[i], node, i) in self.targets
+        return node.inputs[i] in self.carriers or (self.any_edges and Edge(node.inputs[i], node, i) in self.targets)
 
     def pass_on(self, node: Node, i: int, x: Node, share: Node | None) -> None:
         """Give input i of the node its share."""
         if share is None:
             return
         _remember(share, x)
-        edge = Edge(x, node, i)
-        if edge in self.targets:
-            self.found[edge] = share
+        if self.any_edges and Edge(x, node, i) in self.targets:
+            self.found[Edge(x, node, i)] = share
         if x in self.carriers:
             self.add(x, share)
             if node in self.past_selection or selects(node):
@@ -235,16 +204,18 @@ class _Walk:
 
 
 def _loops_around(targets: Sequence[Node | Edge], outputs: Sequence[Node]) -> dict[Node, list[Node | Edge]]:
-    # a loop is newer than the nodes of its step, so nothing older than all targets needs to be looked at
-    starts = [target.consumer if isinstance(target, Edge) else target for target in targets]
+    # loop -> the targets in its step, or in a loop in it; a loop is newer than the nodes of its step
+    nodes = [target for target in targets if isinstance(target, Node)]
     around: dict[Node, list[Node | Edge]] = {}
-    for node in topological(outputs, newer_than=min([node.serial for node in starts], default=0)):
+    for edge in targets:
+        if isinstance(edge, Edge) and edge.loops:
+            around.setdefault(edge.loops[0], []).append(edge)
+    for node in topological(outputs, newer_than=min([node.serial for node in nodes], default=sys.maxsize)):
         if node.shape is None:
-            loop = node.params["loop"]
-            own = set(loop.graph.nodes).difference(loop.graph.inputs[loop.carries :])
-            inside = [target for target, start in zip(targets, starts, strict=True) if start in own]
+            held = holds(node)
+            inside = [target for target in nodes if target in held]
             if inside:
-                around[node] = inside
+                around.setdefault(node, []).extend(inside)
     return around
 
 
@@ -320,17 +291,13 @@ def _remember(ct: Node, node: Node) -> None:
         ct.cotangent_of = node
 
 
-def _passes(primitive: Primitive, i: int) -> bool:
-    return primitive is pick or primitive.joint_vjp is not None or primitive.rule(i) is not None
-
-
 def _carriers(targets: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
     # the nodes of outputs' graph along which a derivative by any target can travel, the targets too
     carriers = set(targets)
     for node in depending_on(targets, outputs):
         if node in carriers or (node.dtype is not None and node.dtype.kind != "f"):
             continue
-        if any([x in carriers and _passes(node.primitive, i) for i, x in enumerate(node.inputs)]):
+        if any([x in carriers and passes(node.primitive, i) for i, x in enumerate(node.inputs)]):
             carriers.add(node)
     return carriers
 

@@ -9,7 +9,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.graph import Graph
-from minigrad.reverse import Edge
+from minigrad.uses import Edge
 
 Array = Any
 
