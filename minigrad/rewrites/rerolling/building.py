@@ -16,7 +16,7 @@ from ...primitives.structure import ALL, cast, index, join, place, reshape, stac
 from ...primitives.text import Cut
 from .body import Results, build_loop
 from .listing import Part
-from .steps import Column, Each, Remainder, Same, Shared, Steps
+from .steps import Before, Column, Each, Remainder, Same, Shared, Steps
 from .streams import Place, Sources, Stream
 
 __all__ = ["rebuilt"]
@@ -78,6 +78,7 @@ class _Builder:
             steps, (carried, terms) = self.remainders[item]
             placed = [x.laws[0] for x in terms if isinstance(x, Column)]
             self.results[steps].stacked.update({law.column: None for law in placed if isinstance(law, Same)})
+            self.results[steps].previous.update({law.column: None for law in placed if isinstance(law, Before)})
             rows = [law.values for law in placed if isinstance(law, Each)]
             single = [x for x in (carried, *terms) if isinstance(x, int)]
             return [steps, *self.all_of(rows, single)]
@@ -229,8 +230,8 @@ class _Builder:
         if isinstance(law, Each):
             array = self.array(law.values[::-1] if results.reverse else law.values, node.dtype)
         else:
-            assert isinstance(law, Same)
-            array = results.stack(law.column)
+            assert isinstance(law, (Same, Before))
+            array = results.stack(law.column, isinstance(law, Before))
         count, axis = results.steps.length, part.axis
         first, following, last = (column.part_at(self.listing, results.place(u)) for u in (0, 1, count - 1))
         if following < first:

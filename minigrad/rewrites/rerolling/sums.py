@@ -56,38 +56,32 @@ def _moved(steps: Steps, sources: Sources, column: Column) -> bool:
 
 def place_after(steps: Steps) -> bool:
     """Sums of places leave the loop, so that no array of all steps is added to at each step; whether all could."""
-    listing = steps.listing
     for column in list(steps.columns):
-        if listing.operations[column.proto].primitive is place and column.proto in listing.parts:
-            if column in steps.columns and column.part_at(listing, 0) != column.part_at(listing, 1):
-                if not _placed(steps, column):
-                    return False
-    return True
+        if _is_moving_place(steps, column) and column in steps.columns:
+            _placed(steps, column)
+    return not any(_is_moving_place(steps, column) for column in steps.columns)
 
 
-def _placed(steps: Steps, column: Column) -> bool:
+def _placed(steps: Steps, column: Column) -> None:
     # takes all moving places out of the sum that this one is part of
     listing = steps.listing
     users = [user for user in steps.columns for law in user.laws if law == Same(column)]
-    if isinstance(column.laws[0], Shared):
-        return False
     upper = _path_to_carry(steps, users[0]) if len(users) == 1 and listing.adds(users[0].proto) else None
     if upper is None:
-        return False
+        return
     last = upper[-1]
     begins = [user for user in steps.columns for law in user.laws if law == Before(last, 1)]
     path = _path_to_carry(steps, begins[0]) if len(begins) == 1 and listing.adds(begins[0].proto) else None
     if path is None or path[-1] is not last or users[0] not in path or not _only_inside(steps, path, but_last=True):
-        return False
+        return
     total = last.values[-1]
     carried: Column | int | None = last
     terms = []
     for link in path:
         for a, b in (link.laws, link.laws[::-1]):
             term = b.column if isinstance(b, Same) else None
-            if term is not None and _is_moving_place(steps, term) and not any(
-                law == Same(term) for user in steps.columns if user is not link for law in user.laws
-            ):
+            others = [user for user in steps.columns if user is not link and term and Same(term) in user.laws]
+            if term and _is_moving_place(steps, term) and _can_be_stacked(term.laws[0]) and not others:
                 terms.append(term)
                 carried = _taken_out(steps, link, a, last)
                 if isinstance(carried, Column):
@@ -98,13 +92,18 @@ def _placed(steps: Steps, column: Column) -> bool:
         steps.columns.remove(term)
     if total is not None:
         steps.remainders[total] = Remainder(carried, tuple(terms))
-    return True
 
 
 def _is_moving_place(steps: Steps, column: Column) -> bool:
+    # whether a column places a value elsewhere in each step
     listing = steps.listing
-    is_place = listing.operations[column.proto].primitive is place and column.proto in listing.parts
-    return is_place and column.part_at(listing, 0) != column.part_at(listing, 1)
+    if listing.operations[column.proto].primitive is not place or column.proto not in listing.parts:
+        return False
+    return column.part_at(listing, 0) != column.part_at(listing, 1)
+
+
+def _can_be_stacked(law: Law) -> bool:
+    return isinstance(law, (Same, Each)) or (isinstance(law, Before) and law.lag == 1)
 
 
 def _path_to_carry(steps: Steps, column: Column) -> list[Column] | None:
