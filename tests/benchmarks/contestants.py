@@ -11,6 +11,7 @@ Other libraries are imported only when they are asked for; `available(name)` say
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import timeit
@@ -49,7 +50,6 @@ class Handwritten(Contestant):
         super().__init__(problem)
         self.weights = weights_of(problem.cell, problem.gates)
         self.network = self._fastest()
-        self.stepper = network(problem.cell, (*problem.size[:3], 1), problem.dtype)
 
     def _fastest(self) -> Any:
         """Tiles or whole products: which are faster depends on what the BLAS knows of this processor."""
@@ -67,6 +67,10 @@ class Handwritten(Contestant):
 
     def forward(self) -> Any:
         return self.network.forward(self.weights, self.problem.xs)
+
+    @functools.cached_property
+    def stepper(self) -> Any:
+        return network(self.problem.cell, (*self.problem.size[:3], 1), self.problem.dtype)
 
     def steps(self) -> Any:
         self.stepper.start(self.weights)

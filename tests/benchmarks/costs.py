@@ -161,6 +161,7 @@ def memory(cell: str, size: Size) -> list[Row]:
         _, peak = tracemalloc.get_traced_memory()
         objects = tracemalloc.take_snapshot().filter_traces([tracemalloc.DomainFilter(True, 0)])
         peak -= sum(trace.size for trace in objects.traces)  # graphs and views are no arrays
+        peak -= sum(w.nbytes for w in getattr(contestant, "weights", ()))  # made for this contestant
         tracemalloc.stop()
         del result, contestant
         rows.append({"cell": cell, "size": size, "contestant": name, "MiB": peak / MIB})

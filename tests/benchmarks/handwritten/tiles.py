@@ -87,7 +87,7 @@ class WeightGradient:
         self.columns = n if self.columns < NARROWEST else self.columns
         self.part = np.empty((groups, n // self.columns, k, self.columns), dtype)
         self.total = np.empty_like(self.part)
-        self.result = np.empty((groups, k, n), dtype)
+        self.result = self.total[:, 0] if self.columns == n else np.empty((groups, k, n), dtype)
         self.add: Callable[[Array, Array], None] = self._first
 
     def _tiles(self, d: Array) -> Array:
@@ -105,8 +105,9 @@ class WeightGradient:
     def finish(self) -> Array:
         """The sum, (groups, k, n); overwritten by the next one."""
         self.add = self._first
-        tiles = self.result.reshape(*self.result.shape[:2], -1, self.columns, copy=False)
-        np.copyto(tiles, self.total.swapaxes(1, 2))
+        if self.total.shape[1] > 1:
+            tiles = self.result.reshape(*self.result.shape[:2], -1, self.columns, copy=False)
+            np.copyto(tiles, self.total.swapaxes(1, 2))
         return self.result
 
 
