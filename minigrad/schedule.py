@@ -89,7 +89,7 @@ def _place(x: Node, placed: set[Node], uses: dict[Node, int], ends: set[Node]) -
     if _is_joined(x) or (x.primitive is reshape and x.shape == (1, *x.inputs[0].shape)):
         placed.add(x)
         _place_operands(x, placed, uses, ends)
-    elif has_out_form(x.primitive):
+    elif x.shape and has_out_form(x.primitive):  # a single entry is no array that could be written into
         placed.add(x)
         nested = [o for o in x.inputs if _is_joined(o) and o.shape == x.shape and o.dtype == x.dtype]
         if len(nested) == 1 and uses[nested[0]] == 1 and nested[0] not in ends:

@@ -31,10 +31,10 @@ from minigrad.pytree import flatten_with_paths
 from minigrad.rewrites import PASSES, merge_loops, optimize
 from minigrad.source import generate
 
+from .cell_drawing import Cell, loop
 from .cell_operations import renamed
 from .differences import STEP, directional
 from .invariants import check_graph
-from .random_cells import Cell, loop
 
 __all__ = ["Failure", "Judge"]
 
@@ -54,7 +54,7 @@ EXACT = {  # what only moves or selects values does not round
 class Failure:
     """One way to run a cell that does not give what the reference gives."""
 
-    question: str  # gradient, tangent, second, or consistency
+    question: str  # gradient, tangent, second, rows, or consistency
     way: str
     problem: str
 
@@ -94,6 +94,8 @@ class Judge:
         """The first way that does not give what the reference gives. `only` is (question, way)."""
         rng = np.random.default_rng([seed, 8])
         questions: dict[str, Any] = {"gradient": cell.gradient, "tangent": cell.tangent, "second": cell.second}
+        if seed % 3 == 0:
+            questions["rows"] = cell.rows
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             warnings.filterwarnings("ignore", "(invalid value|divide by zero)", RuntimeWarning)  # in branches not taken
@@ -139,6 +141,8 @@ class Judge:
             for without in tried:
                 name = f"{looped}, compiled" + (f" without {', '.join(without)}" if without else "")
                 runs[name] = lambda graph=graph, without=without: compiled(graph, cell, without)
+            if looped != "loop":
+                runs[f"{looped}, unrolled"] = lambda graph=graph: checked(mg.unroll_scan(graph)).evaluate(*given)
             if looped == "scan":
                 runs["scan, by transforms of arrays"] = lambda: asking(mg.scan)(*given)
                 if not self.always:

@@ -385,7 +385,7 @@ def gathered(draft: Draft) -> str | None:
     if draft.rng.random() < 0.3:
         return draft.add(f"one_hot({{0}} % {rows}, {rows})", lambda i: mg.one_hot(i % rows, rows), ids, bound=1.0)
     table = draft.weight((rows, draft.hidden), bound=1.0)
-    return draft.add(f"{{0}}[{{1}} % {rows}]", lambda table, i: table[i % rows], table, ids, bound=draft.bounds[table])
+    return draft.add(f"{{0}}[{{1}} % {rows}]", lambda table, i: mg.constant(table)[i % rows], table, ids, bound=draft.bounds[table])
 
 
 def constant(draft: Draft) -> str | None:

@@ -18,9 +18,10 @@ from minigrad.rewrites import PASSES, simplify
 from minigrad.source import generate
 
 from . import cell_judge
+from .cell_drawing import loop, random_cell
 from .cell_judge import Judge, compiled, difference, reference
 from .cell_operations import OPERATIONS
-from .random_cells import loop, main, random_cell
+from .random_cells import main
 
 QUICK, MANY = 20, 400
 
@@ -250,3 +251,13 @@ def test_columns_of_products_are_joined_whatever_the_slice() -> None:
     rng = np.random.default_rng(0)
     w, h = rng.normal(size=(3, 6)), rng.normal(size=(2, 3))
     assert np.allclose(mg.compile(f)(w, h), f(w, h), rtol=1e-12)
+
+
+def test_single_entries_are_joined() -> None:
+    def f(xs: Any) -> Any:
+        step = lambda c, x: (mg.sum(x) * 0.5, mg.concatenate([mg.stack([c * c, mg.sin(c)]), mg.reshape(c + x[0], (1,)), x]))  # noqa: E731
+        return mg.scan(step, mg.constant(0.3), xs)[1]
+
+    xs = np.random.default_rng(0).normal(size=(3, 2))
+    for without in ((), PASSES):
+        assert np.allclose(generate(mg.trace(f, xs), without=without)(xs)[0], f(xs), rtol=1e-13)
