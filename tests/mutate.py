@@ -31,12 +31,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import minigrad as mg
-from minigrad import forward, loop, reverse
+from minigrad import forward, loop, reverse, uses
 from minigrad.nodes import Primitive
 from minigrad.primitives import elementwise, linear_algebra, reductions, shape_rules, structure
 from minigrad.primitives.structure import full
 
-from . import test_checkpoint, test_conventions, test_gradients, test_graph, test_loop, test_loop_rewrites, test_source
+from . import (
+    test_checkpoint,
+    test_conventions,
+    test_gradients,
+    test_graph,
+    test_inside_loops,
+    test_loop,
+    test_loop_rewrites,
+    test_source,
+)
 from . import test_primitives as checks
 from .equivalent import EQUIVALENT
 from .samples import SAMPLES
@@ -50,6 +59,7 @@ ENGINE = {
     reverse: ("accumulate", "_share", "fit", "selects", "Slopes.steep", "_can_be_steep", "_Walk.add", "_Walk.visit",
               "_Walk.visit_pick", "_Walk.visit_loop", "_Walk.pass_on"),
     forward: ("push", "_tangent"),
+    uses: ("_levels", "_uses", "_travelled", "live_outputs", "_live_inputs", "passes", "Edge.in_step", "Edge.hands_on"),
 }  # fmt: skip
 SECONDS = 30  # that the checks of one mutant may take
 
@@ -110,9 +120,13 @@ def check_engine() -> None:
             checks.test_gradients_of_mixed_dtypes(case)
     test_graph.test_every_node_knows_the_line_that_made_it()
     test_source.test_cotangents_are_called_after_their_nodes()
-    for module in (test_gradients, test_loop):
+    for seed in range(8):
+        inside = test_inside_loops.random_case(seed)
+        test_inside_loops.check_weights_by_step(inside)
+        test_inside_loops.check_nodes_inside(inside)
+    for module in (test_gradients, test_loop, test_inside_loops):
         for name, test in vars(module).items():
-            if name.startswith("test_") and not hasattr(test, "pytestmark"):
+            if name.startswith("test_") and not hasattr(test, "pytestmark") and not hasattr(test, "hypothesis"):
                 test(*[test_gradients.weight()] * test.__code__.co_argcount)
     for case in test_loop.CASES:
         f = mg.grad(functools.partial(test_loop.scalar, case, mg.scan), argnums=(0, 1, 2, 3))
@@ -128,6 +142,9 @@ def check_engine() -> None:
             test_conventions.test_where_gives_the_branch_not_taken_exactly_0(lambda f, x, d=derivative: d(f, np.array(x)), where)
     for mode in ("reverse", "forward"):
         test_conventions.test_without_a_selection_ieee_arithmetic_decides(mode)
+    for mode in ("reverse", "forward"):
+        derivative = functools.partial(test_conventions.MODES[mode])
+        test_conventions.test_a_selection_absorbs_nothing_beside_it(lambda f, x, d=derivative: d(f, np.array(x)))
     test_conventions.test_dtype_of_a_gradient_is_that_of_what_it_is_the_gradient_of()
     test_conventions.test_what_the_output_does_not_depend_on_has_zeros_or_an_error()
 

@@ -142,8 +142,14 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 @settings(max_examples=40, deadline=None)
 @given(seed=SEEDS)
-def test_the_gradient_of_a_weight_by_step_is_that_of_the_unrolled_graph(seed: int) -> None:
+def test_inside_of_random_loops(seed: int) -> None:
     case = random_case(seed)
+    check_weights_by_step(case)
+    check_nodes_inside(case)
+
+
+def check_weights_by_step(case: Case) -> None:
+    """The share of each use of a weight at each step is that of the use in the unrolled graph."""
     (unrolled,) = Graph([], [case.loss]).unroll_scan().outputs
     for weight in case.weights:
         (whole,) = mg.gradients(case.loss, [weight])
@@ -163,10 +169,8 @@ def test_the_gradient_of_a_weight_by_step_is_that_of_the_unrolled_graph(seed: in
             assert close(share, expected[use]), use
 
 
-@settings(max_examples=40, deadline=None)
-@given(seed=SEEDS)
-def test_what_reaches_a_node_inside_is_what_reaches_its_copies(seed: int) -> None:
-    case = random_case(seed)
+def check_nodes_inside(case: Case) -> None:
+    """What reaches a node inside a loop is what reaches its copies in the unrolled graph, and the sum over its uses."""
     unrolled = Graph([], [case.loss]).unroll_scan()
     copies: dict[Any, Array] = {}
     for node in unrolled.find("**/t=[0-9]/**"):
