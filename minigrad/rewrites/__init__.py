@@ -19,7 +19,7 @@ taken, so results are equal up to rounding. Nothing here knows what a cell is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from ..errors import ArgumentError, explain
 from ..graph import Graph
@@ -31,7 +31,7 @@ from .products import join_products, join_sums
 from .simplify import RULES, Rule, simplify
 
 __all__ = [
-    "PASSES", "PIPELINE", "RULES", "Rule", "drop_dead_results", "merge_loops", "optimize", "simplify",
+    "PASSES", "PIPELINE", "RULES", "Rule", "drop_dead_results", "merge_loops", "optimize", "simplify", "stages",
 ]  # fmt: skip
 
 PASSES: dict[str, Callable[[Graph], Graph]] = {
@@ -52,6 +52,12 @@ def optimize(graph: Graph, without: Iterable[str] = ()) -> Graph:
 
     Raises ArgumentError for a name that no pass has.
     """
+    made = [graph, *[after for _, after in stages(graph, without)]]
+    return made[-1]
+
+
+def stages(graph: Graph, without: Iterable[str] = ()) -> Iterator[tuple[str, Graph]]:
+    """The passes that `optimize` takes, one by one: the name of each, and the graph that it makes."""
     without = (without,) if isinstance(without, str) else tuple(without)
     unknown = [name for name in without if name not in PASSES]
     if unknown:
@@ -61,4 +67,4 @@ def optimize(graph: Graph, without: Iterable[str] = ()) -> Graph:
     for name in PIPELINE if looped else PIPELINE[:1]:  # all the others are about loops
         if name not in without:
             graph = PASSES[name](graph)
-    return graph
+            yield name, graph
