@@ -52,8 +52,9 @@ def optimize(graph: Graph, without: Iterable[str] = ()) -> Graph:
 
     Raises ArgumentError for a name that no pass has.
     """
-    made = [graph, *[after for _, after in stages(graph, without)]]
-    return made[-1]
+    for _, made in stages(graph, without):
+        graph = made
+    return graph
 
 
 def stages(graph: Graph, without: Iterable[str] = ()) -> Iterator[tuple[str, Graph]]:
