@@ -295,6 +295,10 @@ def test_a_checkpointed_loop_has_an_axis_for_its_chunks() -> None:
     (by_step,), (by_chunk,) = (shares(y, mg.edges(w, y)) for y in (mg.sum(plain), mg.sum(chunked)))
     assert by_chunk.shape == (3, 2, 3)
     assert close(by_chunk.reshape(6, 3), by_step)
+    with_rest = mg.sum(mg.scan(lambda h, x: (mg.tanh(h * w + x), None), h, xs, checkpoint=4)[0])
+    whole, rest = sorted(mg.edges(w, with_rest), key=lambda edge: -edge.shape[1])
+    assert (whole.shape, rest.shape) == ((1, 4, 3), (1, 2, 3))
+    assert close(np.concatenate([share[0] for share in shares(with_rest, [whole, rest])]), by_step)
 
 
 # ------------------------------------------------------------------------------------------------------ nodes inside
