@@ -164,7 +164,8 @@ def module(writer: Writer) -> Source:
 def _result(y: Node, writer: Writer) -> tuple[str, tuple[str, ...]]:
     # an output as an array of the caller's own: a copy wherever it could be part of something else
     text = writer.texts[y]
-    once = sum(writer.texts[other].text == text.text for other in writer.graph.outputs) == 1
+    named = text.text.isidentifier()  # another expression of the same text makes another array
+    once = not named or sum(writer.texts[other].text == text.text for other in writer.graph.outputs) == 1
     fresh = once and not y.is_leaf and not y.primitive.view
     if y.primitive is pick and once:
         fresh = writer.is_whole(y)
