@@ -18,6 +18,8 @@ before, or is shared, or is the next part of an array. What follows none is left
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ...graph import Graph, Loop, rebuild
@@ -26,7 +28,7 @@ from .building import rebuilt
 from .ends import take_earlier, take_later
 from .listing import Listing
 from .repeats import repeats
-from .steps import Column, Each, Steps, find_steps
+from .steps import Each, Steps, find_steps
 from .streams import Sources
 from .sums import add_at_start, place_after
 
@@ -47,9 +49,11 @@ def reroll(graph: Graph) -> Graph:
         low = found[i - 1].high if i else 0
         high = found[i + 1].low if i + 1 < len(found) else len(listing.operations)
         _take_in_ends(steps, sources, low, high)
-        if place_after(steps) and _is_worth_it(steps, sources):
+        place_after(steps)
+        if _is_worth_it(steps, sources):
             sources.add(steps)
-    return _with_rerolled_steps(rebuilt(graph, sources)) if sources.loops else graph
+    rolled = rebuilt(graph, sources)
+    return rolled if rolled is graph else _with_rerolled_steps(rolled)
 
 
 def _with_rerolled_steps(graph: Graph) -> Graph:
@@ -104,7 +108,7 @@ def _is_worth_it(steps: Steps, sources: Sources) -> bool:
     """Whether a loop of these steps can be built, and is shorter and no slower than the steps."""
     listing, made = steps.listing, steps.made()
     if not steps.columns:
-        return True
+        return bool(steps.remainders)
     if steps.length < FEWEST_STEPS or (steps.length - 1) * len(steps.columns) < FEWEST_OPERATIONS:
         return False
     for column in steps.columns:
@@ -112,22 +116,28 @@ def _is_worth_it(steps: Steps, sources: Sources) -> bool:
         if node.weak or node.shape is None:  # neither can be carried or stacked
             if column in steps.starts or not all(listing.only_used_by(x, made) for x in column.values if x is not None):
                 return False
-    scattered = {tuple(law.values): column for column in steps.columns for law in column.laws
-                 if isinstance(law, Each) and sources.stream(law.values) is None}  # fmt: skip
-    return all(_can_be_stacked(steps, column, values) for values, column in scattered.items()) and (
-        not scattered or (bool(steps.starts) and 2 * len(scattered) <= len(steps.columns))
-    )
+    scattered = set()
+    for column in steps.columns:
+        for law in [law for law in column.laws if isinstance(law, Each) and sources.stream(law.values) is None]:
+            nodes = [listing.node(x) for x in law.values]
+            if nodes[0].weak and not _takes_numbers(listing.node(column.proto), nodes):
+                return False
+            if not all(x.primitive is CONSTANT for x in nodes):
+                scattered.add(tuple(law.values))
+    return not scattered or _may_be_stacked(steps, scattered)
 
 
-def _can_be_stacked(steps: Steps, column: Column, values: tuple[int, ...]) -> bool:
-    # whether values from here and there may be put into an array for a loop to take them from
-    nodes = [steps.listing.node(x) for x in values]
-    if nodes[0].weak:  # bare numbers, which take the dtype of what they meet
-        node = steps.listing.node(column.proto)
-        arithmetic = node.primitive.name in ("add", "subtract", "multiply", "divide")
-        return arithmetic and node.dtype.kind == "f" and all(x.primitive is CONSTANT for x in nodes)
-    largest = max(_size(steps.listing.node(c.proto)) for c in steps.columns)
-    return _size(nodes[0]) <= largest
+def _takes_numbers(node: Node, numbers: Sequence[Node]) -> bool:
+    # whether bare numbers, which take the dtype of what they meet, may as well have that of the result
+    arithmetic = node.primitive.name in ("add", "subtract", "multiply", "divide")
+    return arithmetic and node.dtype.kind == "f" and all(x.primitive is CONSTANT for x in numbers)
+
+
+def _may_be_stacked(steps: Steps, scattered: set[tuple[int, ...]]) -> bool:
+    # whether values from here and there may be put into arrays for a loop to take them from: not weights of layers
+    largest = max(_size(steps.listing.node(column.proto)) for column in steps.columns)
+    small = all(_size(steps.listing.node(values[0])) <= largest for values in scattered)
+    return small and bool(steps.starts) and 2 * len(scattered) <= len(steps.columns)
 
 
 def _size(node: Node) -> int:

@@ -30,7 +30,7 @@ class Values(Protocol):
     def value(self, number: int) -> Node:
         """What stands for a value."""
 
-    def array(self, values: Sequence[int], dtype: np.dtype[Any]) -> Node:
+    def array(self, values: Sequence[int], dtype: np.dtype[Any], turned: bool = False) -> Node:
         """A row of values as an array."""
 
 
@@ -166,7 +166,7 @@ class _Step:
         like = self.values.listing.node(law.values[0])
         key = (tuple(law.values), dtype if like.weak else None)
         if key not in self.slices:
-            array = self.values.array(law.values[::-1] if self.results.reverse else law.values, dtype)
+            array = self.values.array(law.values, dtype, self.results.reverse)
             self.arrays[key] = array
             self.slices[key] = self.symbol(like, array.shape[1:], array.dtype, self.slice_name(law, like))
         return self.slices[key]

@@ -12,8 +12,9 @@ import numpy as np
 
 from ...graph import Graph, rebuild
 from ...nodes import CONSTANT, Node, as_node
-from ...primitives.structure import ALL, cast, index, join, place, reshape, stack, transpose
+from ...primitives.structure import ALL, broadcast_to, index, join, place, reshape, stack, transpose
 from ...primitives.text import Cut
+from ...reverse import cast_to
 from .body import Results, build_loop
 from .listing import Part
 from .steps import Before, Column, Each, Remainder, Same, Shared, Steps
@@ -27,8 +28,10 @@ Item = int | Steps  # a value outside of all loops, or a loop
 
 
 def rebuilt(graph: Graph, sources: Sources) -> Graph:
-    """The graph with the loops in it."""
+    """The graph with the loops in it; the graph itself where there is nothing to do."""
     builder = _Builder(sources)
+    if not sources.loops and not any(builder.is_collection(item) for item in range(len(sources.listing.operations))):
+        return graph
     number = sources.listing.number
     wanted = [item for y in graph.outputs for item in builder.single(number[y])]
     for item in builder.order(wanted):
@@ -47,7 +50,7 @@ class _Builder:
         self.remainders = {x: (steps, found) for steps in sources.loops for x, found in steps.remainders.items()}
         self.made: dict[int, Node] = {}
         self.rows: dict[tuple[Node, int], Node] = {}  # single values out of stacks
-        self.cut: dict[int, list[list[int]]] = {}
+        self.cut: dict[tuple[int, ...], list[list[int]]] = {}
 
     # ---- what needs what
 
@@ -85,9 +88,16 @@ class _Builder:
         elif item < 0:
             return []
         else:
-            rows = self.segments(item)
-            single = [] if rows else list(self.listing.operands[item])
+            operands = self.listing.operands[item]
+            rows, single = ([operands], []) if self.is_collection(item) else ([], list(operands))
         return self.all_of(rows, single)
+
+    def is_collection(self, item: int) -> bool:
+        """Whether an operation puts many values together, of which arrays are there."""
+        node, operands = self.listing.operations[item], self.listing.operands[item]
+        if node.primitive not in (stack, join) or any(x.weak or x.shape != node.inputs[0].shape for x in node.inputs):
+            return False
+        return len(self.segments(operands)) < len(operands)
 
     def all_of(self, rows: Sequence[Sequence[int]], single: Sequence[int]) -> list[Item]:
         """Where rows of values and single values come from."""
@@ -104,9 +114,13 @@ class _Builder:
 
     def several(self, values: Sequence[int]) -> list[Item]:
         """Where a row of values comes from."""
+        if len(set(values)) == 1:
+            return self.single(values[0])
         stream = self.sources.stream(values)
         if stream is None:
-            return [x for number in values for x in self.single(number)]
+            segments = self.segments(values)
+            return [x for row in segments for x in self.several(row)] if len(segments) < len(values) else (
+                [x for number in values for x in self.single(number)])
         if isinstance(stream.source, Part):
             return self.single(stream.source.array)
         steps, column = stream.source
@@ -114,15 +128,13 @@ class _Builder:
         (results.previous if stream.is_before(len(values)) else results.stacked)[column] = None
         return [steps]
 
-    def segments(self, item: int) -> list[list[int]]:
-        """Of a stack or join the operands, cut where another stream begins; nothing where they are not many in few."""
-        node = self.listing.operations[item]
-        if node.primitive not in (stack, join) or len(node.inputs) < TOGETHER:
-            return []
-        if item not in self.cut:
-            found = list(self.cut_into_streams(self.listing.operands[item]))
-            self.cut[item] = found if 2 * len(found) < len(node.inputs) else []
-        return self.cut[item]
+    def segments(self, values: Sequence[int]) -> list[list[int]]:
+        """A row of values cut where another stream begins; one by one where that would not make few of many."""
+        key = tuple(values)
+        if key not in self.cut:
+            found = list(self.cut_into_streams(values)) if len(set(values)) > 1 else [list(values)]
+            self.cut[key] = found if 2 * len(found) < len(values) else [[x] for x in values]
+        return self.cut[key]
 
     def cut_into_streams(self, values: Sequence[int]) -> Iterator[list[int]]:
         """A row of values, cut where another stream begins."""
@@ -149,8 +161,8 @@ class _Builder:
         node = self.listing.node(item)
         if item in self.remainders:
             made = self.whole_sum(*self.remainders[item])
-        elif item >= 0 and self.segments(item):
-            made = self.collection(node, self.segments(item))
+        elif item >= 0 and self.is_collection(item):
+            made = self.collection(node, self.listing.operands[item])
         elif item >= 0:
             made = rebuild(node, [self.value(x) for x in self.listing.operands[item]])
         else:
@@ -173,15 +185,25 @@ class _Builder:
             self.rows[array, at] = Node(index, (array,), {"index": (at,)}, node.shape, node.dtype, like=node)
         return self.rows[array, at]
 
-    def array(self, values: Sequence[int], dtype: np.dtype[Any]) -> Node:
-        """A row of values as an array with a leading axis; bare numbers are of this dtype there."""
+    def array(self, values: Sequence[int], dtype: np.dtype[Any], turned: bool = False) -> Node:
+        """A row of values as an array with a leading axis, the last first if turned; bare numbers get this dtype."""
+        if len(set(values)) == 1:
+            value = self.value(values[0])
+            return broadcast_to(value, shape=(len(values), *value.shape))
         stream = self.sources.stream(values)
         if stream is None:
+            segments = self.segments(values)
+            if len(segments) < len(values):
+                arrays = [self.array(row, dtype, turned) for row in segments]
+                return join(*(arrays[::-1] if turned else arrays), axis=0)
             nodes = [self.value(x) for x in values]
+            nodes = nodes[::-1] if turned else nodes
             if all(x.primitive is CONSTANT for x in nodes):
                 arrays = [np.asarray(x.cached, dtype=dtype if x.weak else x.dtype) for x in nodes]
                 return as_node(np.stack(arrays))
             return stack(*nodes, axis=0)
+        if turned:
+            stream = stream._replace(first=stream.first + (len(values) - 1) * stream.stride, stride=-stream.stride)
         if not isinstance(stream.source, Part):
             return self.rows_of(stream, len(values))
         array, part = self.value(stream.source.array), stream.source
@@ -203,14 +225,10 @@ class _Builder:
         cut = _cut(results.place(stream.first + before), stride, count, steps.length)
         return array if cut == ALL else index(array, index=(cut,))
 
-    def collection(self, node: Node, segments: Sequence[Sequence[int]]) -> Node:
+    def collection(self, node: Node, values: Sequence[int]) -> Node:
         """A stack, or a join, of values of many steps."""
         axis = node.params["axis"]
-        arrays = [self.array(values, node.dtype) for values in segments]
-        if any(x.dtype != node.dtype for x in arrays):
-            arrays = [cast(x, dtype=node.dtype) for x in arrays]
-        whole = arrays[0] if len(arrays) == 1 else join(*arrays, axis=0)
-        whole = _moved_to(whole, axis)
+        whole = _moved_to(cast_to(self.array(values, node.dtype), node.dtype), axis)
         return whole if node.primitive is stack else reshape(whole, shape=node.shape)
 
     def whole_sum(self, steps: Steps, remainder: Remainder) -> Node:
@@ -228,7 +246,7 @@ class _Builder:
         """The parts of an array that a column gives, as the array."""
         node, part, law = self.listing.operations[column.proto], self.listing.parts[column.proto], column.laws[0]
         if isinstance(law, Each):
-            array = self.array(law.values[::-1] if results.reverse else law.values, node.dtype)
+            array = self.array(law.values, node.dtype, results.reverse)
         else:
             assert isinstance(law, (Same, Before))
             array = results.stack(law.column, isinstance(law, Before))

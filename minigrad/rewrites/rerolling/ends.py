@@ -3,7 +3,7 @@
     take_earlier(steps, sources, low)      the step before the first; a sum that begins there begins with -0.0
     take_later(steps, sources, high)       the step after the last; what it need not compute is computed in vain
 
-Only operations that stand between `low` and `high` in the list become the loop's own.
+The operations between `low` and `high` in the list are those that no other loop computes.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ UNKNOWN: Any = object()
 
 def take_earlier(steps: Steps, sources: Sources, low: int) -> bool:
     """Put the step before the first in front, if there is one."""
-    new = _Earlier(steps, sources)
+    new = _Earlier(steps, sources, low)
     if not new.match():
         return False
     new.complete()
-    if not new.is_worth_it() or not new.is_outside(low):
+    if not new.is_worth_it() or not new.is_outside():
         return False
     for column in steps.columns:
         column.values.insert(0, new.found.get(column))
@@ -41,7 +41,7 @@ def take_earlier(steps: Steps, sources: Sources, low: int) -> bool:
 
 def take_later(steps: Steps, sources: Sources, high: int) -> bool:
     """Put the step after the last behind, if there is one."""
-    new = _Later(steps, sources)
+    new = _Later(steps, sources, high)
     new.complete()
     if not new.is_worth_it() or not new.is_outside() or not new.ends_well():
         return False
@@ -58,11 +58,12 @@ def take_later(steps: Steps, sources: Sources, high: int) -> bool:
 class _NewStep:
     """A step next to those that are known: the values of its columns, and what comes from outside, as far as found."""
 
-    def __init__(self, steps: Steps, sources: Sources, place: int) -> None:
+    def __init__(self, steps: Steps, sources: Sources, place: int, free: range) -> None:
         self.steps, self.listing, self.sources = steps, steps.listing, sources
         self.place = place  # in the streams: -1, or the number of steps
+        self.free = free  # the operations that no other loop computes
         self.found: dict[Column, int] = {}
-        self.matched = 0  # how many are operations of the same kind
+        self.matched = 0  # how many are free operations of the same kind
         self.elements: dict[Each, int] = {}
         self.streams = {law: sources.stream(law.values) for law in steps.each}
 
@@ -110,8 +111,8 @@ class _NewStep:
 class _Earlier(_NewStep):
     """The step before the first, read backwards from the values that the first starts from."""
 
-    def __init__(self, steps: Steps, sources: Sources) -> None:
-        super().__init__(steps, sources, -1)
+    def __init__(self, steps: Steps, sources: Sources, low: int) -> None:
+        super().__init__(steps, sources, -1, range(low, steps.low))
         self.oldest: dict[Column, int | None] = {}  # what this step in its turn would start from
         self.pending: list[tuple[Column, int]] = []
 
@@ -139,7 +140,7 @@ class _Earlier(_NewStep):
         pairs = list(zip(column.laws, self.listing.operands[number], strict=True))
         if self.only_term(column) and any(isinstance(law, Same) and not self.can_be(law.column, x) for law, x in pairs):
             return False
-        self.matched += 1
+        self.matched += number in self.free
         return all(self.settle(law, x) for law, x in pairs)
 
     def can_be(self, column: Column, number: int) -> bool:
@@ -181,7 +182,7 @@ class _Earlier(_NewStep):
                 continue
             number = self.look_up(column, [self.operand(law) for law in column.laws])
             if number is not None:
-                self.matched += 1
+                self.matched += number in self.free
             elif (laws := self.only_term(column)) and self.operand(laws[0]) is None:
                 number = self.operand(laws[1])
             if number is not None:
@@ -196,9 +197,9 @@ class _Earlier(_NewStep):
             return self.element(law)
         return self.found.get(law.column) if isinstance(law, Same) else law.value
 
-    def is_outside(self, low: int) -> bool:
+    def is_outside(self) -> bool:
         """Whether nothing that the loop takes from outside is made from this step."""
-        made = {x for x in self.found.values() if low <= x}
+        made = {x for x in self.found.values() if x in self.free}
         for number in range(min(made, default=self.steps.first), self.steps.first):
             if any(x in made for x in self.listing.operands[number]):
                 made.add(number)
@@ -209,8 +210,8 @@ class _Earlier(_NewStep):
 class _Later(_NewStep):
     """The step after the last, read forwards from the values of the last."""
 
-    def __init__(self, steps: Steps, sources: Sources) -> None:
-        super().__init__(steps, sources, steps.length)
+    def __init__(self, steps: Steps, sources: Sources, high: int) -> None:
+        super().__init__(steps, sources, steps.length, range(steps.high, high))
 
     def complete(self) -> None:
         """Find what the graph has of the step."""
@@ -226,7 +227,7 @@ class _Later(_NewStep):
             new = zip(column.laws, self.listing.operands[number], strict=True)
             if all(self.takes(law, x) for law, x in new if isinstance(law, Each)):
                 self.found[column] = number
-                self.matched += 1
+                self.matched += number in self.free
 
     def operand(self, law: Law) -> Any:
         """The value that a law asks for; None where the graph does not have it."""

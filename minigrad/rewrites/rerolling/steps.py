@@ -78,6 +78,14 @@ class Remainder(NamedTuple):
     carried: Column | int | None
     terms: tuple[int | Column, ...]
 
+    def columns(self) -> Iterator[Column]:
+        """The columns of the loop that it is made from."""
+        if isinstance(self.carried, Column):
+            yield self.carried
+        for law in [law for term in self.terms if isinstance(term, Column) for law in term.laws]:
+            if isinstance(law, (Same, Before)):
+                yield law.column
+
 
 class Steps:
     """Steps of the same `columns`.
@@ -108,6 +116,19 @@ class Steps:
         """The operations that are the loop's own."""
         values = [x for column in self.columns for x in column.values if x is not None]
         return {x for x in values if self.low <= x < self.high}
+
+    def leave_out(self, columns: list[Column]) -> None:
+        """Take columns out of the loop, and all that is made from them."""
+        out = set(columns)
+        before = -1
+        while before < len(out):  # a carry can be made from what stands behind it
+            before = len(out)
+            for column in self.columns:
+                if any(isinstance(law, (Same, Before)) and law.column in out for law in column.laws):
+                    out.add(column)
+        self.columns = [column for column in self.columns if column not in out]
+        self.starts = {column: before for column, before in self.starts.items() if column not in out}
+        self.remainders = {x: found for x, found in self.remainders.items() if out.isdisjoint(found.columns())}
 
     def taken(self) -> Iterator[int]:
         """What the steps take from outside, but for what they start from."""
@@ -210,7 +231,7 @@ def _boundary(listing: Listing, stretch: Stretch) -> int:
 
     def order(c: int) -> tuple[bool, bool, int]:
         before, after = (_numbers(listing.operations[middle + c + d].scope) for d in (-1, 0))
-        return before == after, (stop - start - c) % period != 0, c
+        return not before or not after or before == after, (stop - start - c) % period != 0, c
 
     return min([c for c in range(period) if passing[c] == best], key=order)
 

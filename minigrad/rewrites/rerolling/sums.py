@@ -54,12 +54,15 @@ def _moved(steps: Steps, sources: Sources, column: Column) -> bool:
     return True
 
 
-def place_after(steps: Steps) -> bool:
-    """Sums of places leave the loop, so that no array of all steps is added to at each step; whether all could."""
+def place_after(steps: Steps) -> None:
+    """Sums of places leave the loop, so that no array of all steps is added to at each step.
+
+    Where they cannot, the places and all that is made from them stay outside of the loop.
+    """
     for column in list(steps.columns):
         if _is_moving_place(steps, column) and column in steps.columns:
             _placed(steps, column)
-    return not any(_is_moving_place(steps, column) for column in steps.columns)
+    steps.leave_out([column for column in steps.columns if _is_moving_place(steps, column)])
 
 
 def _placed(steps: Steps, column: Column) -> None:
