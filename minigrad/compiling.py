@@ -4,6 +4,7 @@
     f(x, w)                                the first call traces and generates, later ones run what was made
     f.cache_info()                         hits, misses, how many are kept, seconds spent on making them
     f.source(x, w)                         the source that such a call runs
+    f.explain(x, w)                        how it came to be so, what it costs, and what stood in the way of less
 
 Any number of threads may call one compiled function. The first to come with new shapes traces, the others who come
 with the same ones wait for it; but a thread that is tracing waits for nobody, so none can wait for each other in a
@@ -22,6 +23,7 @@ from typing import Any, NamedTuple
 
 from .errors import ArgumentError, MinigradError, RetraceWarning, explain, user_line
 from .evaluation import run_graph
+from .explaining import Explanation, explained
 from .graph import Graph
 from .nodes import Node
 from .pytree import Structure, sign
@@ -207,6 +209,10 @@ class Compiled:
     def source(self, *args: Any, **kwargs: Any) -> str:
         """The NumPy source that a call with these arguments runs."""
         return generate(self.trace(*args, **kwargs), self._name, self._without).text
+
+    def explain(self, *args: Any, **kwargs: Any) -> Explanation:
+        """What the rewrites did to make that source, what each step of it costs, and what stood in the way of less."""
+        return explained(self.trace(*args, **kwargs), self._without)
 
 
 def compile(fn: Callable[..., Any], *, check_finite: bool = False, without: Iterable[str] | str = ()) -> Compiled:

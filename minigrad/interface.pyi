@@ -4,11 +4,12 @@ Declarations only: `methods.py` holds the one table that runs, and a test compar
 purpose: with it, type checkers take `array + node` for an array, where it is a node.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from .explaining import Explanation
 from .graph import Graph
 from .nodes import Node
 
@@ -127,6 +128,7 @@ class GraphMethods:
 
     def evaluate(self, *args: Any, check_finite: bool = False, **kwargs: Any) -> Any: ...
     def simplify(self) -> Graph: ...
+    def explain(self, without: Iterable[str] | str = ()) -> Explanation: ...
     def unroll_scan(self) -> Graph: ...
     def render(self, path: Any = None, **options: Any) -> Any: ...
     def save(self, path: str) -> list[str]: ...

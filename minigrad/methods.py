@@ -16,6 +16,7 @@ import numpy as np
 from . import drawing, numpy_api
 from .errors import ArgumentError, FreeSymbolError, ImmutableError, MinigradError, MissingNameError, explain
 from .evaluation import fitting, run_graph, value_of
+from .explaining import explained
 from .graph import Graph, free_symbols
 from .indexing import take_index
 from .nodes import SYMBOL, Node
@@ -291,6 +292,7 @@ NODE_METHODS |= {"reshape": _reshape_method, "transpose": _transpose_method}
 GRAPH_METHODS: dict[str, Any] = {
     "evaluate": _evaluate_graph,
     "simplify": simplify,
+    "explain": explained,
     "unroll_scan": unroll_scan,
     "render": lambda self, path=None, **options: drawing.render(self, path, **options),
     "save": _save_source,
