@@ -46,6 +46,16 @@ class Place(NamedTuple):
         return Place(self.array, i + shift, None if stop is None else stop + shift)
 
 
+class Kept(NamedTuple):
+    """An array that was asked of `empty`: the values in it, and the variable that has it row by row."""
+
+    values: tuple[Node, ...]
+    until: int  # the position of what writes to it
+    variable: str
+    bytes: int
+    dtype: Any
+
+
 class Memory(Expressions):
     """Writes values into places."""
 
@@ -56,6 +66,47 @@ class Memory(Expressions):
         self.places: dict[Node, str] = {}  # computed straight into a row of a stack
         self.outputs = set(graph.outputs)
         self.pooled = False  # whether memory is kept between calls
+        self.kept: list[Kept] = []
+        self.position = {node: i for i, node in enumerate(graph.nodes)}
+        self.users: dict[Node, list[Node]] = {}
+        for node in graph.nodes:
+            for x in node.inputs:
+                self.users.setdefault(x, []).append(node)
+        self.replacing: set[Node] = set()  # computed in the place of an operand
+
+    # ---- memory that is kept
+
+    def allocate(self, shape: Shape, dtype: Any, values: Sequence[Node], at: int, name: str) -> tuple[str, str]:
+        """An array for some values, and the variable it comes from: one that is free, or a new one."""
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        for i, old in enumerate(self.kept):
+            if old.bytes == size >= LARGE and old.dtype == dtype and self.last_use(old) < at:
+                self.kept[i] = Kept(tuple(values), at, old.variable, size, dtype)
+                return f"{old.variable}.reshape{literal(shape)}", old.variable
+        self.kept.append(Kept(tuple(values), at, name, size, dtype))
+        self.pooled = True
+        kind = "" if dtype == np.float64 else f", {literal(dtype)}"
+        return f"empty({literal(shape)}{kind})", "empty"
+
+    def last_use(self, kept: Kept) -> float:
+        """The position of the last node that reads an array, through views of it and carries that may be such, too."""
+        last, seen, pending = float(kept.until), set(kept.values), list(kept.values)
+        while pending:
+            x = pending.pop()
+            if x in self.outputs:
+                return float("inf")
+            for user in self.users.get(x, ()):
+                last = max(last, self.position[user])
+                text = self.texts.get(user)
+                waiting = text is not None and not text.text.isidentifier()  # to be written inside another expression
+                same = waiting or user.primitive.view or user.primitive.text == "{0}" or user in self.replacing
+                carries = user.params["loop"].carries if user.shape is None else 0
+                also = [p for p in self.users.get(user, ()) if p.params["position"] < carries] if carries else []
+                for alias in [*[user] * same, *also]:
+                    if alias not in seen:
+                        seen.add(alias)
+                        pending.append(alias)
+        return last
 
     def is_large(self, node: Node) -> bool:
         """Whether a value goes into memory that is kept between calls; what the caller gets never does."""
@@ -74,10 +125,11 @@ class Memory(Expressions):
         if operand is not None and node.primitive is not matmul:
             place = self.texts[operand]
             self.texts[node] = Text(place.text, ATOM, place.uses)
+            self.replacing.add(node)
             self.lines.append((indent + self.in_place(node, texts, place.text), (), uses_names))
             return
-        kept = f"empty({literal(node.shape)}, {literal(node.dtype)})"
-        name = self.wish(node, True)
+        name = self.names.new(self.wish(node, True))
+        kept, source = self.allocate(node.shape, node.dtype, [node], self.position[node], name)
         while True:
             texts = [self.texts[x].text for x in node.inputs]
             into = render_into(node.primitive, texts, kept)
@@ -88,9 +140,8 @@ class Memory(Expressions):
                 break
             self.assign(longest, self.wish(longest, True), indent)
         uses_names = tuple(name for x in node.inputs for name in self.texts[x].uses)
-        name = self.named(node, name)
-        self.lines.append((f"{indent}{name} = {into}", (name,), ("empty", *uses_names)))
-        self.pooled = True
+        self.texts[node] = Text(name, ATOM, (name,))
+        self.lines.append((f"{indent}{name} = {into}", (name,), (source, *uses_names)))
 
     def is_free(self, x: Node, node: Node, uses: dict[Node, int]) -> bool:
         """Whether an operand's memory can be written to: made here, like the result, and needed by nothing else."""
@@ -104,30 +155,35 @@ class Memory(Expressions):
             x = x.inputs[0]
 
     def empty(
-        self, name: str, shape: Shape, dtype: Any, indent: str, handed_out: bool = False, turned: bool = False
-    ) -> str:
-        """Make an array to be filled: in memory that is kept between calls, unless the caller gets it.
+        self, name: str, shape: Shape, dtype: Any, indent: str, values: Sequence[Node] | None, at: Node,
+        turned: bool = False,
+    ) -> str:  # fmt: skip
+        """Make an array for the results of the loop `at`: in memory that is kept, or fresh where `values` is None.
 
         Of a `turned` array the second axis comes first in memory, since it is used that way afterwards.
         """
-        kept = not handed_out and indent == "    "  # a loop inside a loop makes many, one after the other
-        self.pooled |= kept
-        kind = "" if dtype == np.float64 else f", {literal(dtype)}"
         turn = ""
         if turned:
             shape, turn = (shape[1], shape[0], *shape[2:]), f".transpose{literal((1, 0, *range(2, len(shape))))}"
-        text = f"{'' if kept else 'np.'}empty({literal(shape)}{kind}){turn}"
-        self.lines.append((f"{indent}{name} = {text}", (name,), ("empty",) * kept))
+        if values is None or at not in self.position:  # a loop inside a loop makes many, one after the other
+            kind = "" if dtype == np.float64 else f", {literal(dtype)}"
+            text, source = f"np.empty({literal(shape)}{kind})", None
+        else:
+            text, source = self.allocate(shape, dtype, values, self.position[at], name)
+        if turned and source == "empty":  # the variable itself is not in order
+            self.kept.pop()
+        note = "" if source in (None, "empty") else "  # memory that is free now"
+        self.lines.append((f"{indent}{name} = {text}{turn}{note}", (name,), (source,) if source else ()))
         return name
 
-    def buffers(self, plan: Plan, stacks: dict[int, str], t: str, indent: str) -> list[str]:
+    def buffers(self, plan: Plan, stacks: dict[int, str], t: str, indent: str, at: Node) -> list[str]:
         """Make the arrays that a step fills, and remember which values go where."""
         self.placed, self.buffered, self.places = plan.placed, set(plan.buffers), {}
         made = []
         for v in plan.buffers:
             if v not in plan.rows:
                 name = self.names.new(self.wish(v, True))
-                self.places[v] = self.empty(name, v.shape, v.dtype, indent)
+                self.places[v] = self.empty(name, v.shape, v.dtype, indent, (), at)
                 made.append(name)
         for v, i in plan.rows.items():
             self.places[v] = f"{stacks[i]}[{t}]"

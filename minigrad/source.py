@@ -32,6 +32,7 @@ from .writer import Writer
 
 __all__ = ["Source", "generate", "write_file"]
 
+KEPT = 1 << 28  # bytes that a function holds between calls at most, for each thread that calls it at once
 PART = 800  # lines of straight code in one function; CPython's compiler is not linear in a function's length
 
 
@@ -61,7 +62,8 @@ class Source:
             result: tuple[Any, ...] = self.function(*inputs, **self.constants, **self.progress, empty=workspace)
         except MemoryError as error:
             raise out_of_memory(self.name, error) from None
-        self.workspaces.append(workspace)
+        if workspace.size <= KEPT:
+            self.workspaces.append(workspace)
         return result
 
     def _workspace(self) -> Workspace:
@@ -103,6 +105,11 @@ class Workspace:
             self.arrays.append(np.empty(shape, dtype))
         self.given += 1
         return self.arrays[self.given - 1]
+
+    @property
+    def size(self) -> int:
+        """How many bytes the arrays take."""
+        return sum(array.nbytes for array in self.arrays)
 
     def rewound(self) -> Workspace:
         """Start again with the first array."""
@@ -247,6 +254,7 @@ def _used_before_set(lines: Iterable[Line]) -> set[str]:
 
 def _untyped(text: str) -> str:
     # a helper's source without its annotations, which would need imports
-    first, rest = text.split("\n", 1)
+    before, definition, after = text.partition("def ")
+    first, rest = after.split("\n", 1)
     first = re.sub(r": (Array|Any|int|tuple\[int, \.\.\.\])", "", re.sub(r" -> \w+:", ":", first)).replace(" = ", "=")
-    return f"{first}\n{rest}".rstrip()
+    return f"{before}{definition}{first}\n{rest}".rstrip()

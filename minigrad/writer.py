@@ -94,9 +94,12 @@ class Writer(Memory):
         types = loop.result_types()
         handed_out = {p.params["position"] for p in self.picks[node] if p in self.outputs}
         turned = {p.params["position"] for p in self.picks[node] if p in self.turned} - handed_out
-        lasting = [self.empty(name, *types[i], indent, i in handed_out, i in turned) for i, name in stacks.items()]
+        ends = [p for p in self.picks[node] if p.params["position"] < n]
+        values = {i: None if i in handed_out else [*ends, *[p for p in self.picks[node] if p.params["position"] == i]]
+                  for i in stacks}  # fmt: skip
+        lasting = [self.empty(name, *types[i], indent, values[i], node, i in turned) for i, name in stacks.items()]
         around = self.placed, self.buffered, self.places
-        lasting += self.buffers(schedule(loop), stacks, t, indent)
+        lasting += self.buffers(schedule(loop), stacks, t, indent, node)
         steps = f"reversed(range({loop.length}))" if loop.reverse else f"range({loop.length})"
         self.lines.append((f"{indent}for {t} in {steps}:", (), ()))
         start, inside = len(self.lines), indent + "    "

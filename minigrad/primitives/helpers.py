@@ -13,10 +13,10 @@ import numpy as np
 Array = Any
 
 
+@np.errstate(over="ignore")
 def sigmoid(x: Array, out: Array = None) -> Array:
     """1 / (1 + exp(-x)). Where exp overflows, the quotient is 0, which is right, so the warning is not."""
-    with np.errstate(over="ignore"):
-        return np.divide(1, 1 + np.exp(-x), out=out)
+    return np.divide(1, 1 + np.exp(-x), out=out)
 
 
 def logsumexp(x: Array, axis: Any) -> Array:
