@@ -14,7 +14,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -192,8 +191,7 @@ class Deviation(NamedTuple):
         return float(10.0 ** min(self.log10_norm - self.log10_full, 300.0))
 
 
-@dataclass(frozen=True)
-class TruncationBias:
+class TruncationBias(NamedTuple):
     """What truncation does to a gradient: the deviation of each parameter's, and of all taken as one vector.
 
     `print` shows them as a table.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -209,7 +210,7 @@ def test_a_wrong_option_is_an_error(options, message):
 
 
 def without_dot(monkeypatch):
-    monkeypatch.setattr(layout.shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
 
 
 def test_without_any_layout_program_the_error_names_the_one_command(tmp_path, monkeypatch):

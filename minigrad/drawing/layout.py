@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import shutil
-import subprocess
 import sys
 import warnings
 
@@ -36,6 +34,8 @@ def lay_out(source: str, plainer: str, form: str, timeout: float) -> bytes:
 
     Raises MissingExtraError where there is no layout program, LayoutError where both fail.
     """
+    import shutil  # slow to import, as is subprocess
+
     program, option = shutil.which("dot"), OPTIONS.get(form, "")
     if program:
         command = [program, f"-T{form}", *([option] if option else [])]
@@ -53,6 +53,8 @@ def lay_out(source: str, plainer: str, form: str, timeout: float) -> bytes:
 
 
 def _run(command: list[str], source: str, timeout: float) -> bytes:
+    import subprocess
+
     try:
         done = subprocess.run(command, input=source.encode(), capture_output=True, timeout=timeout)
     except subprocess.TimeoutExpired:

@@ -16,8 +16,6 @@ Each file lists its names in its `__all__`. `nearest("tanhh")` names what is the
 
 # ruff: noqa: F403  (each file says in its __all__ what it exports; a third list here would only go stale)
 
-import difflib
-
 from . import (
     activations,
     arrangement,
@@ -58,6 +56,8 @@ def nearest(name: str) -> str:
     >>> nearest("logsumexpp")
     'mg.logsumexp'
     """
+    import difflib  # slow to import
+
     prefix, _, last = name.rpartition(".")
     names, path = (linalg.__all__, "mg.linalg.") if prefix == "linalg" else (__all__, "mg.")
     return " or ".join(path + found for found in difflib.get_close_matches(last, names, n=2, cutoff=0.7))

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -226,6 +225,7 @@ def _summed_axes(x: Node, y: Node, axes: Any) -> tuple[list[int], list[int]]:
 
 # --------------------------------------------------------------------------------------------------------- einsum
 
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DOTS = "…"  # one character for the three of `...`
 
 
@@ -275,9 +275,9 @@ def _from_lists(operands: Sequence[Any]) -> tuple[str, list[Any]]:
     # einsum(a, [0, 1], b, [1, 2], [0, 2]) -> "ab,bc->ac", [a, b]
     if len(operands) < 2:
         raise ShapeError(explain("einsum", "takes subscripts and operands", instead='mg.einsum("ij,jk->ik", a, b)'))
-    terms = ["".join("..." if n is Ellipsis else string.ascii_letters[n] for n in labels) for labels in operands[1::2]]
+    terms = ["".join("..." if n is Ellipsis else LETTERS[n] for n in labels) for labels in operands[1::2]]
     if len(operands) % 2:
-        result = "".join("..." if n is Ellipsis else string.ascii_letters[n] for n in operands[-1])
+        result = "".join("..." if n is Ellipsis else LETTERS[n] for n in operands[-1])
         return f"{','.join(terms)}->{result}", list(operands[:-1:2])
     return ",".join(terms), list(operands[::2])
 
@@ -288,7 +288,7 @@ def _explicit(subscripts: str, nodes: Sequence[Node]) -> tuple[list[str], str]:
     left, arrow, result = text.partition("->")
     terms = left.split(",")
     _check_terms(subscripts, terms, result, nodes)
-    free = [letter for letter in string.ascii_letters if letter not in text]
+    free = [letter for letter in LETTERS if letter not in text]
     dots = max([len(x.shape) - len(term) + 1 for x, term in zip(nodes, terms, strict=True) if DOTS in term], default=0)
     wide = "".join(free[:dots])
     for i, (x, term) in enumerate(zip(nodes, terms, strict=True)):
@@ -310,7 +310,7 @@ def _check_terms(subscripts: str, terms: Sequence[str], result: str, nodes: Sequ
     if len(terms) != len(nodes):
         fail(f"{len(terms)} terms for {len(nodes)} operands")
     for term in (*terms, result):
-        if any(label not in string.ascii_letters + DOTS for label in term) or term.count(DOTS) > 1:
+        if any(label not in LETTERS + DOTS for label in term) or term.count(DOTS) > 1:
             fail("labels are single letters, `...` stands at most once in a term, and `->` at most once")
     for label in set(result) - {DOTS}:
         if result.count(label) > 1:
