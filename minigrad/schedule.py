@@ -11,9 +11,8 @@ lives in one; what a caller gets is never one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-
-import numpy as np
 
 from .graph import Loop, topological
 from .nodes import Node
@@ -25,7 +24,7 @@ __all__ = ["Plan", "bytes_of", "schedule"]
 
 def bytes_of(x: Node) -> int:
     """How much memory a node's value takes."""
-    return int(np.prod(x.shape, dtype=np.int64)) * x.dtype.itemsize
+    return math.prod(x.shape) * x.dtype.itemsize
 
 
 class Plan:
