@@ -12,7 +12,7 @@ What is counted is what the generated source does, line by line: `schedule` says
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .expressions import LITERAL_SIZE
 from .graph import Graph, Loop, topological, with_steps
@@ -27,8 +27,7 @@ from .work import Work, kind_of, read_by, total, work_of
 __all__ = ["Costs", "LoopCosts", "costs"]
 
 
-@dataclass(frozen=True)
-class LoopCosts:
+class LoopCosts(NamedTuple):
     """What a loop costs. `kinds` is the work of one step by kind; `steps` how many are run in all."""
 
     carries: tuple[str, ...]
@@ -46,8 +45,7 @@ class LoopCosts:
         return f"loop of {', '.join(self.carries) or 'no carry'}: {self.steps:,} steps{order}"
 
 
-@dataclass(frozen=True)
-class Costs:
+class Costs(NamedTuple):
     """What a graph costs in all; `outside` is the work outside of loops by kind, `loops` that of the loops.
 
     `memory` counts the bytes of the arrays that a call makes: stacks, buffers, results, and what is between, in one
@@ -56,8 +54,8 @@ class Costs:
     """
 
     work: Work
-    outside: Mapping[str, Work] = field(repr=False)
-    loops: tuple[LoopCosts, ...] = field(repr=False)
+    outside: Mapping[str, Work]
+    loops: tuple[LoopCosts, ...]
     buffers: int
     memory: int
     itemsize: int
@@ -102,10 +100,11 @@ def costs(graph: Graph) -> Costs:
     (1, 1, 27)
     """
     level = _Level(graph)
-    work = total([*level.kinds.values(), *[loop.step * loop.steps for loop in level.loops]])
+    outside = level.kinds
+    work = total([*outside.values(), *[loop.step.times(loop.steps) for loop in level.loops]])
     floats = [v.dtype.itemsize for v in with_steps(graph) if v.shape is not None and v.dtype.kind == "f" and not v.weak]
     itemsize = max([4, *floats])
-    return Costs(work, level.kinds, tuple(level.loops), level.buffers, level.memory, itemsize)
+    return Costs(work, outside, tuple(level.loops), level.buffers, level.memory, itemsize)
 
 
 def _is_turned(x: Node) -> bool:
@@ -120,7 +119,7 @@ class _Level:
     """A graph, or the step of a loop: its work by kind, the loops in it, and the memory that it takes."""
 
     def __init__(self, graph: Graph, plan: Plan | None = None, steps: int = 1) -> None:
-        self.kinds: dict[str, Work] = {}
+        self.works: dict[str, list[Work]] = {}
         self.loops: list[LoopCosts] = []
         self.buffers = self.memory = 0
         self.literals: set[Node] = set()  # arrays that are made at the beginning of the call, wherever they are used
@@ -151,9 +150,15 @@ class _Level:
             for y in graph.outputs:
                 self.result(y, graph.outputs)
 
+    @property
+    def kinds(self) -> dict[str, Work]:
+        """The work by kind, without the work of the loops."""
+        kinds = {kind: total(works) for kind, works in self.works.items()}
+        return {kind: work for kind, work in kinds.items() if any(work)}
+
     def add(self, kind: str, work: Work) -> None:
-        """Add work, of another kind perhaps than the views that it is done through."""
-        self.kinds[kind] = self.kinds.get(kind, Work()) + work
+        """Add work of a kind."""
+        self.works.setdefault(kind, []).append(work)
 
     def node(self, node: Node) -> None:
         """A node that is computed as an expression."""
@@ -235,8 +240,7 @@ class _Level:
             if y not in plan.rows:
                 inner.copy(y)
         carries = tuple(x.name or "carry" for x in symbols[:n])
-        kinds = {kind: work for kind, work in inner.kinds.items() if work != Work()}
-        self.loops += [LoopCosts(carries, inner.steps, loop.reverse, kinds), *inner.loops]
+        self.loops += [LoopCosts(carries, inner.steps, loop.reverse, inner.kinds), *inner.loops]
         self.add("views", Work(views=sum(_is_turned(x) and x.inputs[0].inputs[0] is node for x in self.nodes)))
         own = [v for v in plan.buffers if v not in plan.rows]
         self.literals |= inner.literals

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from .counting import Costs, costs
@@ -44,8 +43,7 @@ class Speeds(NamedTuple):
 SPEEDS = Speeds()
 
 
-@dataclass(frozen=True)
-class Rewrite:
+class Rewrite(NamedTuple):
     """One pass: its name, what it did in words, and what the graph cost before and after."""
 
     name: str
@@ -54,8 +52,7 @@ class Rewrite:
     after: Costs
 
 
-@dataclass(frozen=True)
-class Explanation:
+class Explanation(NamedTuple):
     """What `graph.explain()` found; printed, it is a page of text.
 
     `before` and `after` are the costs of the graph as it was traced and as it is run, `rewrites` all passes in the
@@ -123,7 +120,7 @@ class Explanation:
     def _table(self, title: str, kinds: Mapping[str, Work]) -> Iterator[str]:
         works = {kind: work for kind, work in kinds.items() if work.calls}
         views = Work(views=sum(work.views for work in kinds.values()))
-        works = {**{kind: Work(**{**vars(work), "views": 0}) for kind, work in works.items()}, "views": views}
+        works = {**{kind: work._replace(views=0) for kind, work in works.items()}, "views": views}
         yield f"  {title}"
         times = {kind: self._about(kind, work) for kind, work in works.items()}
         for kind, work in sorted(works.items(), key=lambda item: -times[item[0]]):

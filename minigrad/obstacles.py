@@ -10,7 +10,6 @@ traced, where every product still stands under the names and scopes of the user'
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
@@ -28,8 +27,7 @@ from .schedule import bytes_of, schedule
 __all__ = ["Product", "Reason", "obstacles", "products_in_loops"]
 
 
-@dataclass(frozen=True)
-class Reason:
+class Reason(NamedTuple):
     """Why a rule did not apply: `rule` is its name, `subject` what it did not apply to, at the user's line `origin`.
 
     Rules are rewrites, by the names in `rewrites.PASSES`, or "in_place", which is the schedule's.

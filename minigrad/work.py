@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import ast
 import inspect
+import math
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
-from typing import Any
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from .naming import HELPERS
 from .nodes import CONSTANT, Node
@@ -27,8 +25,7 @@ from .schedule import bytes_of
 __all__ = ["Work", "kind_of", "read_by", "total", "work_of"]
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(NamedTuple):
     """What some calls of NumPy's functions do.
 
     `products` multiply or factor matrices; `passes` go over arrays entry by entry: arithmetic, functions, sums, copies;
@@ -55,19 +52,14 @@ class Work:
         """Floating-point operations of products and passes."""
         return self.product_flops + self.pass_flops
 
-    def __add__(self, other: Work) -> Work:
-        return Work(*[a + b for a, b in zip(astuple(self), astuple(other), strict=True)])
-
-    def __mul__(self, times: int) -> Work:
-        return Work(*[a * times for a in astuple(self)])
+    def times(self, count: int) -> Work:
+        """The same work done several times."""
+        return Work(*[a * count for a in self])
 
 
 def total(works: Iterable[Work]) -> Work:
     """All of them together."""
-    result = Work()
-    for work in works:
-        result = result + work
-    return result
+    return Work(*map(sum, zip(Work(), *works, strict=True)))
 
 
 _VIEWS = {"reshape", "transpose", "broadcast_to", "flip", "moveaxis", "swapaxes", "expand_dims", "squeeze", "T"}
@@ -141,7 +133,7 @@ def _body_of(helper: Any) -> ast.AST:
 
 def size_of(node: Node) -> int:
     """The number of entries."""
-    return int(np.prod(node.shape, dtype=np.int64))
+    return math.prod(node.shape)
 
 
 def read_by(nodes: Iterable[Node]) -> int:
@@ -196,7 +188,7 @@ def _product_flops(node: Node) -> int:
         for term, x in zip(terms, node.inputs, strict=True):
             for label, n in zip(term, x.shape, strict=True):
                 sizes[label] = max(n, sizes.get(label, 1))
-        return len(terms) * int(np.prod(list(sizes.values()), dtype=np.int64))
+        return len(terms) * math.prod(sizes.values())
     rows, columns = (a.shape[-2:]) if len(a.shape) > 1 else (1, size_of(a))
     each = _FACTORS.get(node.primitive.name, 2.0) * rows * columns * min(rows, columns)
     if node.primitive.name == "solve":
