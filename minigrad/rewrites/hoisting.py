@@ -99,7 +99,8 @@ def _hoisted(loop: LoopEditor) -> bool:
     if not moved:
         return bool(turned)
     stand_ins = {}
-    needed = {x for v in topological(loop.values) if v not in moved for x in v.inputs} | set(loop.following.values())
+    gone = set(moved)
+    needed = {x for v in topological(loop.values) if v not in gone for x in v.inputs} | set(loop.following.values())
     for v in moved:
         if v in needed:
             stand_ins[v] = stand_in(v)
@@ -109,7 +110,7 @@ def _hoisted(loop: LoopEditor) -> bool:
             else:
                 loop.closures[stand_ins[v]] = _read_by_rows(outside[v].node, loop.loop.length)
     for i, y in list(loop.ys.items()):
-        if y in moved:
+        if y in gone:
             shape = (loop.loop.length, *y.shape)
             loop.results[i] = outside[y].node if outside[y].stacked else broadcast_to(outside[y].node, shape=shape)
             del loop.ys[i]
@@ -138,7 +139,7 @@ def _outside(loop: LoopEditor) -> dict[Node, _Outside]:
     return found
 
 
-def _worth_moving(loop: LoopEditor, outside: dict[Node, _Outside]) -> set[Node]:
+def _worth_moving(loop: LoopEditor, outside: dict[Node, _Outside]) -> list[Node]:
     nodes = [v for v in topological(loop.values) if v in outside and not v.is_leaf]
     worth: set[Node] = set()
     for v in reversed(nodes):  # products, and what leads to them
@@ -149,7 +150,7 @@ def _worth_moving(loop: LoopEditor, outside: dict[Node, _Outside]) -> set[Node]:
         if v.primitive is add and any(x in worth and x.primitive in (matmul, add) for x in v.inputs):
             worth.add(v)
             worth.update(x for x in v.inputs if x in outside and not x.is_leaf)
-    return {v for v in nodes if v in worth}
+    return [v for v in nodes if v in worth]
 
 
 def _all_cached(v: Node, outside: dict[Node, _Outside]) -> bool:
@@ -350,7 +351,8 @@ def _postponed(loop: LoopEditor) -> bool:
 
 def _all_late(loop: LoopEditor, y: Node, late: list[Node], varying: set[Node]) -> Node | None:
     # y of all steps, made outside from stacks; None where a rule is missing, or the stacks would be much larger than y
-    frontier = {x for v in late for x in v.inputs if x in varying}.difference(late)
+    inside = set(late)
+    frontier = list(dict.fromkeys(x for v in late for x in v.inputs if x in varying and x not in inside))
     if any(x.shape is None for x in frontier):  # a loop's own results can be stacked, the loop cannot
         return None
     kept = {*loop.ys.values(), *loop.stacks, *loop.slices}
