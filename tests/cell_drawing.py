@@ -253,10 +253,10 @@ def _carries(draft: Draft) -> Arrays:
     found: Arrays = {}
     for _ in range(int(draft.rng.choice([0, 1, 1, 2, 2, 3, 4]))):
         letter, shape = draft.choice(kinds)
-        name = draft.leaf(f"{letter}{len(found)}_", shape, "int64" if letter == "n" else "float64", 1.5)
+        name = draft.leaf(f"{letter}{len(found)}_", shape, "int64" if letter == "n" else None, 1.5)
         draft.carried.add(name)
-        found[name] = np.array(1) if letter == "n" else draft.rng.uniform(-1, 1, shape)
-        if draft.narrow and letter == "c":
+        found[name] = np.array(1) if letter == "n" else np.asarray(draft.rng.uniform(-1, 1, shape), draft.dtype)
+        if draft.mixed and letter == "c":
             found[name] = found[name].astype("float32")
             draft.leaf(name, shape, "float32", 1.5)
     return found
@@ -265,8 +265,8 @@ def _carries(draft: Draft) -> Arrays:
 def _sequences(draft: Draft, length: int) -> Arrays:
     rng, rows = draft.rng, draft.batch
     kinds: list[tuple[str, Sequence[int], str]] = [
-        ("x", (rows, draft.inputs), "float64"), ("x", (rows, draft.inputs), "float64"), ("x", (draft.inputs,), "float64"),
-        ("u", (), "float64"), ("ids", (rows,), "int64"), ("mask", (rows,), "bool"), ("x", (rows, draft.hidden), "float64"),
+        ("x", (rows, draft.inputs), draft.dtype), ("x", (rows, draft.inputs), draft.dtype), ("x", (draft.inputs,), draft.dtype),
+        ("u", (), draft.dtype), ("ids", (rows,), "int64"), ("mask", (rows,), "bool"), ("x", (rows, draft.hidden), draft.dtype),
     ]  # fmt: skip
     found: Arrays = {}
     for _ in range(int(rng.choice([0, 1, 1, 2, 3]))):
@@ -276,7 +276,7 @@ def _sequences(draft: Draft, length: int) -> Arrays:
         if dtype == "int64":
             found[name] = rng.integers(0, 5, full)
         else:
-            found[name] = rng.uniform(-1, 1, full) if dtype == "float64" else rng.random(full) < 0.6
+            found[name] = rng.random(full) < 0.6 if dtype == "bool" else rng.uniform(-1, 1, full).astype(dtype)
     return found
 
 
@@ -313,7 +313,7 @@ def _asked(draft: Draft, cell: Cell) -> Cell:
             stacked = name.startswith("y")
             kind = str(rng.choice(["all", "one", "total"])) if stacked and cell.length else "all"
             shape = results[name].shape[kind != "all" :]
-            terms.append(Term(name, kind, rng.normal(size=shape)))
+            terms.append(Term(name, kind, np.asarray(rng.normal(size=shape), results[name].dtype)))
     asked = tuple(name for name in cell.moving if rng.random() < 0.8) or tuple(cell.moving)[:1]
     shown = tuple(name for name in results if rng.random() < 0.35)
     return replace(cell, terms=tuple(terms), asked=asked, shown=shown)

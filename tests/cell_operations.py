@@ -63,12 +63,13 @@ class Draft:
         self.carried: set[str] = set()  # what depends on a carry
         self.instructions: list[Instruction] = []
         self.scope = ""
-        self.narrow = bool(rng.random() < 0.15)  # whether some values are float32
+        self.dtype = "float32" if rng.random() < 0.12 else "float64"  # of what comes in
+        self.mixed = bool(rng.random() < 0.15)  # whether some values are of the other
 
     # ---- values
 
-    def leaf(self, name: str, shape: Sequence[int], dtype: str = "float64", bound: float = 1.0) -> str:
-        self.nodes[name], self.bounds[name] = mg.symbol(name, shape, dtype), bound
+    def leaf(self, name: str, shape: Sequence[int], dtype: str | None = None, bound: float = 1.0) -> str:
+        self.nodes[name], self.bounds[name] = mg.symbol(name, shape, dtype or self.dtype), bound
         return name
 
     def weight(self, shape: Sequence[int], bound: float | None = None) -> str:
@@ -78,7 +79,7 @@ class Draft:
             return str(self.rng.choice(known))
         bound = bound or (1.0 if len(shape) < 2 else 1.0 / math.sqrt(max(shape[-2:])))
         name = f"{'wb'[len(shape) == 1] if shape else 's'}{len(self.weights)}"
-        self.weights[name] = self.rng.uniform(-bound, bound, shape)
+        self.weights[name] = np.asarray(self.rng.uniform(-bound, bound, shape), self.dtype)
         return self.leaf(name, shape, bound=bound)
 
     def add(
@@ -392,14 +393,14 @@ def constant(draft: Draft) -> str | None:
     shape = draft.choice([(), (draft.hidden,), (draft.batch, draft.hidden), (draft.hidden, draft.hidden)])
     if draft.rng.random() < 0.3:
         value = float(draft.choice([0.5, -1.0, 2.0]))
-        return draft.add(f"full({shape}, {value})", lambda: mg.full(shape, value), bound=2.0)
-    array = draft.rng.uniform(-1, 1, shape)
+        return draft.add(f"full({shape}, {value})", lambda: mg.full(shape, value, dtype=draft.dtype), bound=2.0)
+    array = np.asarray(draft.rng.uniform(-1, 1, shape), draft.dtype)
     return draft.add(f"constant(of shape {shape})", lambda: mg.constant(array), bound=1.0)
 
 
 def recast(draft: Draft) -> str | None:
     a = draft.some()
-    if not draft.narrow or not a:
+    if not draft.mixed or not a:
         return None
     dtype = str(draft.choice(["float32", "float64"]))
     return draft.add(f"{{0}}.astype('{dtype}')", lambda a: a.astype(dtype), a)
@@ -415,7 +416,7 @@ def inner_loop(draft: Draft) -> str | None:
         return None
     n = draft.shape(a)[1]
     w, b = draft.weight((n, n)), draft.weight((n,))
-    before, backwards = draft.narrow, bool(draft.rng.random() < 0.4)
+    backwards = bool(draft.rng.random() < 0.4)
 
     def rows(scan: Scan, a: Any, b: Any, w: Any) -> Any:
         return scan(lambda h, row: (mg.tanh(h @ w + row), h * row), b, a, None, backwards)[1]
@@ -426,7 +427,7 @@ def inner_loop(draft: Draft) -> str | None:
     def times(scan: Scan, a: Any, b: Any, w: Any) -> Any:
         return scan(lambda h, _: (mg.tanh(h @ w + b), None), a, None, 2)[0]
 
-    if draft.nodes[a].dtype == np.float32 or before:
+    if draft.nodes[a].dtype != draft.dtype:
         return None
     text, apply = draft.choice([("rows", rows), ("last", last), ("times", times)])
     return draft.add(f"{text}({{0}}, {{1}}, {{2}}{', reverse' if backwards else ''})", apply, a, b, w,
