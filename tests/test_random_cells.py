@@ -86,7 +86,7 @@ def test_every_operation_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.cell_operations.OPERATIONS", [(counted(o), weight) for o, weight in OPERATIONS])
     for seed in range(150):
         random_cell(seed)
-    assert min(counts.values()) > 5, counts
+    assert min(counts.values()) > 2, counts
 
 
 def test_values_stay_small() -> None:
