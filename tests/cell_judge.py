@@ -28,8 +28,9 @@ from minigrad.graph import Graph, topological
 from minigrad.nodes import CONSTANT, as_node
 from minigrad.primitives.text import function
 from minigrad.pytree import flatten_with_paths
-from minigrad.rewrites import PASSES, merge_loops, optimize
-from minigrad.source import generate
+from minigrad.rewrites import PASSES, merge_loops, stages
+from minigrad.source import module
+from minigrad.writer import Writer
 
 from .cell_drawing import Cell, loop
 from .cell_operations import renamed
@@ -359,9 +360,15 @@ def checked(graph: Graph) -> Graph:
 
 def compiled(graph: Graph, cell: Cell, without: tuple[str, ...]) -> Any:
     """The results of the generated source, which must stay what they are when it runs again on other arrays."""
-    optimized = optimize(merge_loops(graph), without)
-    check_graph(optimized)
-    source = generate(graph, "cell", without)
+    merged = made = merge_loops(graph)
+    for name, after in stages(merged, without):
+        made = after
+        try:
+            check_graph(made)
+        except AssertionError as error:
+            error.add_note(f"in the graph that {name} makes")
+            raise
+    source = module(Writer(made, "cell"))
     leaves = [np.array(a) for a in (*cell.moving.values(), *cell.fixed.values())]
     others = [a * 0.9 if a.dtype.kind == "f" else a for a in leaves]
     before = [a.copy() for a in leaves]

@@ -23,7 +23,7 @@ from .cell_judge import Judge, compiled, difference, reference
 from .cell_operations import OPERATIONS
 from .random_cells import main
 
-QUICK, MANY = 20, 400
+QUICK, MANY = 20, 200
 
 
 @pytest.mark.parametrize("first", range(0, QUICK, 5))
@@ -156,7 +156,7 @@ def test_an_exception_is_found_with_its_traceback(monkeypatch: pytest.MonkeyPatc
 
 
 def test_results_that_a_later_call_changes_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = cell_judge.generate
+    made = cell_judge.module
 
     def careless(*arguments: Any) -> Any:
         generated, kept = made(*arguments), {}
@@ -170,7 +170,7 @@ def test_results_that_a_later_call_changes_are_found(monkeypatch: pytest.MonkeyP
 
         return run
 
-    monkeypatch.setattr(cell_judge, "generate", careless)
+    monkeypatch.setattr(cell_judge, "module", careless)
     failure = Judge(subsets=2).failure(random_cell(1), 1)
     assert failure is not None
     assert "a later call changed what was handed out" in failure.problem
