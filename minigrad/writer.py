@@ -41,13 +41,15 @@ class Writer(Memory):
         uses, foreign = _count_uses(nodes, graph.outputs)
         foreign |= results
         parts = _named_parts(nodes)
+        loops = [node for node in nodes if node.shape is None]
+        repeated = {x for node in loops for x in node.inputs[node.params["loop"].carries :]}  # written at each step
         for x in graph.inputs:
             self.unpack(x, parts, indent)
         for node in nodes:
             if node in self.texts:
                 continue
             if node.primitive is CONSTANT:
-                self.constant(node, uses[node])
+                self.constant(node, 2 if self.in_loop or node in repeated else uses[node])
             elif node.primitive is SYMBOL:
                 raise FreeSymbolError(f"source: the symbol {node.name!r} is not among the inputs")
             elif node.shape is None:

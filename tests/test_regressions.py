@@ -135,3 +135,19 @@ def test_results_that_are_written_alike_are_not_copied() -> None:
     _, b, c = f(*arguments)
     b += 1
     assert not c.any()
+
+
+def test_a_constant_is_not_made_again_at_each_step() -> None:
+    real = np.array([True, True, False, True])
+
+    def kept(h: Array) -> Array:
+        def step(h: Array, on: Array) -> tuple[Array, None]:
+            return mg.where(on, mg.tanh(h) + mg.constant(np.ones(3)) * mg.sum(h), h), None
+
+        return mg.scan(step, h, mg.constant(real))[0]
+
+    f, h = mg.compile(kept), np.array([0.1, -0.2, 0.3])
+    before, step = f.source(h).split("    for t in range(4):\n")
+    assert "np.array([True, True, False, True])" in before and "np.array([" not in step
+    assert "np.ones" in before and "np.ones" not in step
+    np.testing.assert_allclose(f(h), np.asarray(kept(mg.constant(h))), rtol=1e-12)
