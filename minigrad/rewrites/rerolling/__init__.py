@@ -18,7 +18,9 @@ before, or is shared, or is the next part of an array. What follows none is left
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -27,14 +29,15 @@ from ...nodes import CONSTANT, Node
 from .building import rebuilt
 from .ends import take_earlier, take_later
 from .listing import Listing
-from .repeats import repeats
-from .steps import Each, Steps, find_steps
+from .repeats import Marks, repeats
+from .steps import Each, Steps, boundaries, find_steps
 from .streams import Sources
 from .sums import add_at_start, place_after
 
 __all__ = ["reroll"]
 
 FEWEST_STEPS, FEWEST_OPERATIONS = 4, 12  # of what is worth a loop
+TAKEN = -(1 << 40)
 ROUNDS = 12  # of looking again at what is left
 ENDS = 8  # first and last steps that may look different, on either side
 
@@ -44,14 +47,16 @@ def reroll(graph: Graph) -> Graph:
     graph = _with_rerolled_steps(graph)
     listing = Listing(graph)
     sources = Sources(listing)
-    found = _cores(listing)
-    for i, steps in enumerate(found):
-        low = found[i - 1].high if i else 0
-        high = found[i + 1].low if i + 1 < len(found) else len(listing.operations)
-        _take_in_ends(steps, sources, low, high)
+    cores, low = _cores(listing), 0
+    for core, following in itertools.zip_longest(cores, cores[1:]):
+        high = following[0].low if following else len(listing.operations)
+        for steps in core:
+            _take_in_ends(steps, sources, low, high)
+        steps = max(core, key=lambda steps: len(steps.made()))
         place_after(steps)
         if _is_worth_it(steps, sources):
             sources.add(steps)
+            low = steps.high
     rolled = rebuilt(graph, sources)
     return rolled if rolled is graph else _with_rerolled_steps(rolled)
 
@@ -71,24 +76,34 @@ def _with_rerolled_steps(graph: Graph) -> Graph:
     return Graph(graph.inputs, [new[y] for y in graph.outputs], graph.in_structure, graph.out_structure)
 
 
-def _cores(listing: Listing) -> list[Steps]:
-    # steps that do not overlap, the longest stretches first, and room on both sides for a step that looks different
-    marks = listing.marks.copy()
-    taken = np.zeros(len(marks), dtype=bool)
-    found: list[Steps] = []
-    for _ in range(ROUNDS):
-        before = len(found)
-        for stretch in repeats(marks):
-            if taken[stretch.start : stretch.stop].any():
-                continue
-            steps = find_steps(listing, stretch)
-            if steps is not None and (steps.starts or steps.each):
-                taken[max(0, steps.low - stretch.period) : steps.high + stretch.period] = True
-                found.append(steps)
-        if len(found) == before:
+def _cores(listing: Listing) -> list[list[Steps]]:
+    # steps that do not overlap, where it is not clear where a step begins in a few ways to cut them
+    taken = np.zeros(len(listing.operations), dtype=bool)
+    found: list[list[Steps]] = []
+    for by_weights in (True, False):
+        if np.count_nonzero(~taken) < FEWEST_OPERATIONS:
             break
-        marks[taken] = -1 - np.flatnonzero(taken)
-    return sorted(found, key=lambda steps: steps.low)
+        marks = listing.marks(by_weights)
+        for _ in range(ROUNDS):
+            marks[taken] = TAKEN - np.flatnonzero(taken)  # unlike any other
+            more = list(_cores_among(listing, marks, taken))
+            found += more
+            if not more:
+                break
+    return sorted(found, key=lambda ways: ways[0].low)
+
+
+def _cores_among(listing: Listing, marks: Marks, taken: np.ndarray[Any, np.dtype[np.bool_]]) -> Iterator[list[Steps]]:
+    # the longest stretches first; on both sides room is left for a step that looks different
+    for stretch in repeats(marks):
+        if taken[stretch.start : stretch.stop].any():
+            continue
+        ways = [find_steps(listing, stretch, boundary) for boundary in boundaries(listing, stretch)]
+        good = [steps for steps in ways if steps and steps.length * len(steps.columns) >= FEWEST_OPERATIONS]
+        if good:
+            low, high = min(steps.low for steps in good), max(steps.high for steps in good)
+            taken[max(0, low - stretch.period) : high + stretch.period] = True
+            yield good
 
 
 def _take_in_ends(steps: Steps, sources: Sources, low: int, high: int) -> None:

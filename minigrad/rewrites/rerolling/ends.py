@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .listing import Listing, alike
+from .listing import Listing, Part, alike
 from .steps import Before, Column, Each, Law, Same, Shared, Steps
 from .streams import Sources
 
@@ -199,8 +199,8 @@ class _Earlier(_NewStep):
 
     def is_outside(self) -> bool:
         """Whether nothing that the loop takes from outside is made from this step."""
-        made = {x for x in self.found.values() if x in self.free}
-        for number in range(min(made, default=self.steps.first), self.steps.first):
+        made = self.steps.made().union(x for x in self.found.values() if x in self.free)
+        for number in range(min(made), self.steps.first):
             if any(x in made for x in self.listing.operands[number]):
                 made.add(number)
         starts = [x for before in self.steps.starts.values() for x in before[1:]]
@@ -240,15 +240,21 @@ class _Later(_NewStep):
 
     def is_outside(self) -> bool:
         """Whether what comes from outside is there before the loop."""
-        return all(x < self.steps.low for x in self.elements.values())
+        for law, number in self.elements.items():
+            stream = self.streams[law]
+            array = stream.source.array if stream is not None and isinstance(stream.source, Part) else number
+            if array >= self.steps.low:
+                return False
+        return True
 
     def ends_well(self) -> bool:
-        """Whether a carry that this step would go on with in vain is not needed as it was before."""
+        """Whether no carry that this step would go on with in vain is needed as it was before, and only then."""
         inside = {*self.found.values(), *self.steps.made()}
         for column in self.steps.starts:
-            last = column.values[-1]
-            if column not in self.found and last is not None and not self.listing.only_used_by(last, inside):
-                return False
+            if column not in self.found:
+                before, last = [x is None or self.listing.only_used_by(x, inside) for x in column.values[-2:]]
+                if before and not last:
+                    return False
         return True
 
 

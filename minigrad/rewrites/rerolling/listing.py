@@ -1,9 +1,9 @@
-"""A graph written down as a list of operations, equal ones once, in the order in which they were made.
+"""A graph written down as a list of operations in the order in which they were made, equal ones once.
 
     listing = Listing(graph)
     listing.operands[i]                    what operation i is applied to: numbers of operations, below 0 of leaves
     listing.kinds[i] == listing.kinds[j]   the same operation, whatever its operands are
-    listing.marks                          kinds that also tell one weight from another: what `repeats` looks at
+    listing.marks(by_weights=True)         kinds that also tell one weight from another: what `repeats` looks at
 
 Of `x[t]` and of its transpose, `place`, the number t is no part of the kind: `listing.parts[i]` is (x and the rest of
 the index, t).
@@ -51,7 +51,6 @@ class Listing:
         self.parts: dict[int, Part] = {}
         self.part_at: dict[Part, int] = {}
         self.number: dict[Node, int] = {}
-        marks: list[int] = []
         known: dict[Any, int] = {}  # an operation and its operands -> its number
         kinds: dict[Any, int] = {}  # numbers of kinds, and of kinds with weights
         by_value = _repeated_constants(graph)
@@ -62,22 +61,34 @@ class Listing:
             operands = tuple([self.number[x] for x in node.inputs])
             params = tuple(params_key(node.params)) if node.params else ()
             what = kinds.setdefault((node.primitive, params), len(kinds))
-            number = self.number[node] = known.setdefault((what, operands), len(marks))
-            if number < len(marks):
+            number = self.number[node] = known.setdefault((what, operands), len(self.operations))
+            if number < len(self.operations):
                 continue
-            if params and (node.primitive is index or node.primitive is place or node.shape is None):
+            if node.primitive is index or node.primitive is place or node.shape is None:
                 params = self._moving(number, node, operands, params)
             kind = kinds.setdefault((node.primitive, params, node.shape, node.dtype, node.weak, len(operands)), len(kinds))
-            mark = kind
-            if operands and min(operands) < 0:
-                mark = kinds.setdefault((kind, *[self._token(x) for x in operands]), len(kinds))
-            marks.append(mark)
             self.operations.append(node)
             self.operands.append(operands)
             self.kinds.append(kind)
-        self.marks = np.array(marks, dtype=np.int64)
         self.outputs = {self.number[y] for y in graph.outputs}
         self._list_users()
+
+    def marks(self, by_weights: bool) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """What is equal for operations that may be the same in two steps: kinds, and which weights they use.
+
+        Without `by_weights`, arrays of one shape are as good as each other: a list of arrays has one for each step.
+        """
+        found: dict[Any, int] = {}
+        tokens = [number if by_weights else (x.shape, x.dtype, x.weak) for number, x in enumerate(self.leaves)]
+        for i, leaf in enumerate(self.leaves):
+            if leaf.primitive is CONSTANT and leaf.shape == ():  # a number may be another in each step
+                tokens[i] = (leaf.dtype, leaf.weak)
+        marks = [
+            found.setdefault((kind, *[tokens[-1 - x] if x < 0 else None for x in operands]), -1 - len(found))
+            if operands and min(operands) < 0 else kind
+            for kind, operands in zip(self.kinds, self.operands, strict=True)
+        ]  # fmt: skip
+        return np.array(marks, dtype=np.int64)
 
     def node(self, number: int) -> Node:
         """The node that a number stands for, the first of its equals."""
@@ -124,15 +135,8 @@ class Listing:
             return params
         part = self.parts[number] = Part(operands[0], (*parts[:axis], ANY, *parts[axis + 1 :]), parts[axis])
         if node.primitive is index:
-            self.part_at[part] = number
+            self.part_at.setdefault(part, number)
         return part.whole
-
-    def _token(self, operand: int) -> Any:
-        # weights tell operations apart; numbers may differ from step to step, and what is computed is looked at later
-        if operand >= 0:
-            return None
-        leaf = self.leaves[-1 - operand]
-        return (leaf.shape, leaf.dtype, leaf.weak) if leaf.primitive is CONSTANT and leaf.shape == () else operand
 
 
 def alike(x: Node, y: Node) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["FEWEST", "Stretch", "repeats"]
+__all__ = ["FEWEST", "Marks", "Stretch", "repeats"]
 
 FEWEST = 4  # repetitions; fewer are as easily read one after the other
 WORDS = (1, 4, 16, 64)  # lengths of the words that are looked up

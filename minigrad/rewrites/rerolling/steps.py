@@ -20,16 +20,19 @@ from ...primitives.structure import index
 from .listing import Listing, alike
 from .repeats import FEWEST, Stretch
 
-__all__ = ["Before", "Column", "Each", "Law", "Remainder", "Same", "Shared", "Steps", "find_steps"]
+__all__ = ["Before", "Column", "Each", "Law", "Remainder", "Same", "Shared", "Steps", "boundaries", "find_steps"]
 
 
 class Column:
-    """One operation of the step. `values` are its numbers step by step, None where the graph does not have it."""
+    """One operation of the step. `values` are its numbers step by step, None where the graph does not have it.
 
-    __slots__ = ("laws", "proto", "values")
+    An operation that stands outside and that the steps do again has them too, but is not the steps' own.
+    """
 
-    def __init__(self, proto: int, laws: list[Law], values: list[int | None]) -> None:
-        self.proto, self.laws, self.values = proto, laws, values
+    __slots__ = ("laws", "own", "proto", "values")
+
+    def __init__(self, proto: int, laws: list[Law], values: list[int | None], own: bool = True) -> None:
+        self.proto, self.laws, self.values, self.own = proto, laws, values, own
 
     def part_at(self, listing: Listing, step: int) -> int:
         """The number in the index of a part of an array at a step, which goes up or down by the same each time."""
@@ -114,7 +117,7 @@ class Steps:
 
     def made(self) -> set[int]:
         """The operations that are the loop's own."""
-        values = [x for column in self.columns for x in column.values if x is not None]
+        values = [x for column in self.columns if column.own for x in column.values if x is not None]
         return {x for x in values if self.low <= x < self.high}
 
     def leave_out(self, columns: list[Column]) -> None:
@@ -142,9 +145,11 @@ class Steps:
 # ------------------------------------------------------------------------------------------------------- find steps
 
 
-def find_steps(listing: Listing, stretch: Stretch) -> Steps | None:
-    """The steps in a stretch of operations of the same kinds; None where fewer than four do the same."""
-    first = stretch.start + _boundary(listing, stretch)
+def find_steps(listing: Listing, stretch: Stretch, boundary: int) -> Steps | None:
+    """The steps in a stretch of operations of the same kinds, the first of which begins at `boundary` in the stretch;
+    None where fewer than four do the same.
+    """
+    first = stretch.start + boundary
     period, length = stretch.period, (stretch.stop - first) // stretch.period
     middle = (length - 1) // 2
     holds = np.ones(length, dtype=bool)
@@ -207,8 +212,10 @@ def _longest(holds: np.ndarray) -> tuple[int, int]:
     return max(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True), key=lambda e: e[1] - e[0], default=(0, 0))
 
 
-def _boundary(listing: Listing, stretch: Stretch) -> int:
-    # where in the period a step begins: where the fewest values pass on; the scopes decide between equals
+def boundaries(listing: Listing, stretch: Stretch) -> list[int]:
+    """Where in the period a step may begin: where the fewest values pass on. Where scopes decide between equals, there
+    is one; else a few, the likeliest first.
+    """
     start, stop, period = stretch
     middle = start + (stretch.size // period - 1) // 2 * period
     reach = [0] * period  # how far a value is used
@@ -233,7 +240,8 @@ def _boundary(listing: Listing, stretch: Stretch) -> int:
         before, after = (_numbers(listing.operations[middle + c + d].scope) for d in (-1, 0))
         return not before or not after or before == after, (stop - start - c) % period != 0, c
 
-    return min([c for c in range(period) if passing[c] == best], key=order)
+    found = sorted([c for c in range(period) if passing[c] == best], key=order)
+    return found[: 3 if order(found[0])[0] else 1]
 
 
 def _numbers(scope: str) -> list[str]:
@@ -252,7 +260,44 @@ def _without_slices(listing: Listing, columns: list[Column], starts: dict[Column
         column.laws = [_from_outside(law, parts, starts) for law in column.laws]
     left = [column for column in columns if column not in parts]
     starts = {column: before for column, before in starts.items() if column not in parts}
-    return Steps(listing, left, starts) if left else None
+    if not left:
+        return None
+    steps, views = Steps(listing, left, starts), _Views(listing)
+    for column in left:
+        column.laws = [views.law(law) for law in column.laws]
+    steps.columns = [*views.columns.values(), *left]
+    return steps
+
+
+class _Views:
+    """Views, transposes say, of what comes from outside: made in the loop, wherever else they are made."""
+
+    def __init__(self, listing: Listing) -> None:
+        self.listing = listing
+        self.columns: dict[tuple[int, ...], Column] = {}
+
+    def law(self, law: Law) -> Law:
+        """What takes the place of a law."""
+        if not isinstance(law, Each):
+            return law
+        key = tuple(law.values)
+        if key not in self.columns:
+            operands = self.viewed(law.values)
+            if operands is None:
+                return law
+            inner = self.law(Each(operands))
+            self.columns[key] = Column(law.values[0], [inner], list(law.values), own=False)
+        return Same(self.columns[key])
+
+    def viewed(self, values: list[int]) -> list[int] | None:
+        """What values are views of; None where they are none, or not all of the same kind."""
+        listing = self.listing
+        if min(values) < 0 or not listing.operations[values[0]].primitive.view or values[0] in listing.parts:
+            return None
+        operands = [listing.operands[x] for x in values]
+        same = len({listing.kinds[x] for x in values}) == 1 and len(operands[0]) == 1
+        found = [x for x, *_ in operands]
+        return found if same and len(set(found)) > 1 and listing.node(found[0]).shape is not None else None
 
 
 def _from_outside(law: Law, parts: dict[Column, Each], starts: dict[Column, list[int | None]]) -> Law:
