@@ -11,18 +11,19 @@ What is counted is what the generated source does, line by line: `schedule` says
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from .expressions import LITERAL_SIZE
+from .expressions import LITERAL_SIZE, Text
 from .graph import Graph, Loop, topological, with_steps
-from .memory import LARGE
-from .nodes import CONSTANT, Node
-from .primitives.linear_algebra import matmul
+from .memory import Memory
+from .nodes import CONSTANT, Node, Shape
 from .primitives.structure import join, pick, reshape, stack, transpose
-from .primitives.text import has_out_form, is_uniform
+from .primitives.text import ATOM, has_out_form, is_uniform
 from .schedule import Plan, bytes_of, schedule
 from .work import Work, kind_of, read_by, total, work_of
+from .writer import _count_uses
 
 __all__ = ["Costs", "LoopCosts", "costs"]
 
@@ -114,6 +115,8 @@ def _is_turned(x: Node) -> bool:
 
 # --------------------------------------------------------------------------------------------------------- one level
 
+INLINED = Text("...", ATOM, ())  # of what is written inside another expression
+
 
 class _Level:
     """A graph, or the step of a loop: its work by kind, the loops in it, and the memory that it takes."""
@@ -124,13 +127,11 @@ class _Level:
         self.buffers = self.memory = 0
         self.literals: set[Node] = set()  # arrays that are made at the beginning of the call, wherever they are used
         self.plan, self.steps, self.inside = plan or Plan(), steps, plan is not None
+        self.memory_kept = None if self.inside else Memory(graph, "counted")  # which memory is free when
         self.outputs = set(graph.outputs)
         given, numbers = set(graph.inputs), set[Node]()
         self.nodes = [node for node in topological(graph.outputs) if node not in given]
-        self.uses: dict[Node, int] = {}
-        for node in self.nodes:
-            for x in node.inputs:
-                self.uses[x] = self.uses.get(x, 0) + 1
+        self.uses, self.foreign = _count_uses(self.nodes, graph.outputs)
         buffers = set(self.plan.buffers)
         for node in self.nodes:
             if node.shape is None:
@@ -143,7 +144,7 @@ class _Level:
                 numbers.update([node] if node.shape == () else [])
             elif node.shape == () and node.inputs and numbers.issuperset(node.inputs):
                 numbers.add(node)  # Python computes it
-            elif node.primitive is not pick and node not in self.plan.placed:
+            elif not node.is_leaf and node.primitive is not pick and node not in self.plan.placed:
                 self.node(node)
         if not self.inside:
             self.add("copies", Work(passes=len(self.literals), moved=read_by(self.literals)))
@@ -168,10 +169,29 @@ class _Level:
             self.add("views", Work(views=1))
             if not in_place:
                 self.copy(node)
-        elif not node.primitive.view or kind_of(node) == "copies":
-            kept = self.is_kept(node)
-            self.buffers += kept and not self.is_in_place(node)
-            self.memory += 0 if kept and self.is_in_place(node) else bytes_of(node)
+        elif self.memory_kept is not None and self.memory_kept.is_large(node):
+            if any(self.memory_kept.is_free(x, node, self.uses) for x in node.inputs):
+                self.memory_kept.replacing.add(node)
+            else:
+                self.allocate(node.shape, node.dtype, [node], node)
+        else:
+            self.memory += 0 if node.primitive.view and kind_of(node) != "copies" else bytes_of(node)
+            if self.memory_kept is not None and self.uses[node] == 1 and node not in self.foreign:
+                self.memory_kept.texts[node] = INLINED
+
+    def allocate(self, shape: Shape, dtype: Any, values: Sequence[Node] | None, at: Node, turned: bool = False) -> None:
+        """An array to be filled by `at`: fresh where the caller gets it, else in memory that is free, if there is."""
+        source = "empty"
+        if values is not None and self.memory_kept is not None:
+            if turned:
+                shape = (shape[1], shape[0], *shape[2:])
+            _, source = self.memory_kept.allocate(shape, dtype, values, self.memory_kept.position[at], "kept")
+            if turned and source == "empty":
+                self.memory_kept.kept.pop()
+        self.add("views", Work(views=turned + (source != "empty")))
+        if source == "empty":
+            self.buffers += 1
+            self.memory += math.prod(shape) * dtype.itemsize
 
     def copy(self, node: Node) -> None:
         """A value is written to where it is wanted."""
@@ -180,9 +200,10 @@ class _Level:
     def constant(self, node: Node) -> None:
         """A small array is written as a literal: made where it is used, or once for all uses."""
         value = node.cached
+        repeated = self.inside or any(node in set(loop.inputs) for loop in self.nodes if loop.shape is None)
         if node.weak or not value.ndim or not (is_uniform(value) or value.size <= LITERAL_SIZE):
             return
-        if self.uses.get(node, 0) < 2 and (is_uniform(value) or not node.name):
+        if not repeated and self.uses.get(node, 0) < 2 and (is_uniform(value) or not node.name):
             self.add("copies", Work(passes=1, moved=value.nbytes))
         else:
             self.literals.add(node)
@@ -202,22 +223,6 @@ class _Level:
             self.add("views", Work(views=not whole))
         else:
             self.copy(v)
-
-    def is_kept(self, node: Node) -> bool:
-        """Whether a value lies in memory that is kept for the next call."""
-        known = node.primitive is matmul or has_out_form(node.primitive)
-        return not self.inside and known and bool(node.shape) and bytes_of(node) >= LARGE and node not in self.outputs
-
-    def is_in_place(self, node: Node) -> bool:
-        """Whether such a value takes the place of an operand that nothing else needs."""
-        return node.primitive is not matmul and any(
-            x.shape == node.shape and x.dtype == node.dtype and self.uses[x] == 1 and self._own(x) for x in node.inputs
-        )
-
-    def _own(self, x: Node) -> bool:
-        while x.primitive.view and x.inputs and self.uses.get(x) == 1:
-            x = x.inputs[0]
-        return self.uses.get(x) == 1 and not x.is_leaf and x.primitive is not pick and self.is_kept(x)
 
     def result(self, y: Node, outputs: Sequence[Node]) -> None:
         """What the caller gets is copied where it could be part of something else."""
@@ -241,9 +246,16 @@ class _Level:
                 inner.copy(y)
         carries = tuple(x.name or "carry" for x in symbols[:n])
         self.loops += [LoopCosts(carries, inner.steps, loop.reverse, inner.kinds), *inner.loops]
-        self.add("views", Work(views=sum(_is_turned(x) and x.inputs[0].inputs[0] is node for x in self.nodes)))
-        own = [v for v in plan.buffers if v not in plan.rows]
         self.literals |= inner.literals
-        self.buffers += len(outputs) - n + len(own) + inner.buffers
-        stacks = loop.length * sum(bytes_of(y) for y in outputs[n:])
-        self.memory += inner.memory + stacks + sum(bytes_of(v) for v in own)
+        self.buffers += inner.buffers
+        self.memory += inner.memory
+        picks = [x for x in self.nodes if x.primitive is pick and x.inputs[0] is node]
+        ends = [p for p in picks if p.params["position"] < n]
+        turned = {x.inputs[0] for x in self.nodes if _is_turned(x)}
+        for i, (shape, dtype) in enumerate(loop.result_types()[n:], start=n):
+            mine = [p for p in picks if p.params["position"] == i]
+            values = None if any(p in self.outputs for p in mine) else [*ends, *mine]
+            self.allocate(shape, dtype, values, node, values is not None and any(p in turned for p in mine))
+        for v in plan.buffers:
+            if v not in plan.rows:
+                self.allocate(v.shape, v.dtype, (), node)

@@ -237,7 +237,7 @@ def _operations(nodes: Iterable[Node]) -> Counter[str]:
 
 def _differences(before: Counter[str], after: Counter[str], most: int = 6) -> str:
     changed = [name for name in {**before, **after} if before[name] != after[name]]
-    changed.sort(key=lambda name: -abs(before[name] - after[name]))
+    changed.sort(key=lambda name: (-abs(before[name] - after[name]), name))
     shown = [f"{name} {before[name]} -> {after[name]}" for name in changed[:most]]
     return ", ".join(shown) + (f" and {len(changed) - most} more kinds" if len(changed) > most else "")
 

@@ -9,6 +9,7 @@ traced, where every product still stands under the names and scopes of the user'
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container, Iterator
 from itertools import combinations
 from typing import NamedTuple
@@ -21,7 +22,9 @@ from .phrases import called, expression, listed, phrase, short_names, size_text
 from .primitives.linear_algebra import matmul
 from .primitives.structure import contiguous, index, join, pick, reshape, stack, transpose
 from .rewrites.editing import LoopEditor
+from .rewrites.entries import _family
 from .rewrites.hoisting import CACHED_BYTES, _afterwards, _outside, _terms, _uses
+from .rewrites.parts import part_of, runs
 from .schedule import bytes_of, schedule
 
 __all__ = ["Product", "Reason", "obstacles", "products_in_loops"]
@@ -49,7 +52,7 @@ def obstacles(graph: Graph, traced: Graph, without: Container[str] = ()) -> list
     for looped in _loops(graph):
         products = [Product.of(v, looped, written) for v in looped.products]
         found += [*_staying(looped, products), *_apart(products), *_summed(looped), *_too_large(looped)]
-        found += _copied(looped)
+        found += [*_scattered(looped), *_copied(looped)]
     return [reason for reason in dict.fromkeys(found) if reason.rule not in without]
 
 
@@ -201,9 +204,9 @@ def _staying(looped: _Looped, products: list[Product]) -> Iterator[Reason]:
             rule = "postpone"
             why = "though no carry needs it: what it is made of would have to be kept for all steps, and is larger"
         elif moving:
-            why = _needs_carry(moving, product.looped)
+            why = _needs_carry(moving, product.written[0], product.looped)
         elif looped.moving(v):
-            why = _needs_carry(looped.moving(v), looped)
+            why = _needs_carry(looped.moving(v), v, looped)
         elif looped.loop.recompute:
             why = "though it needs no carry: the loop is run again for its gradient, and keeps nothing for all steps"
         else:
@@ -211,12 +214,12 @@ def _staying(looped: _Looped, products: list[Product]) -> Iterator[Reason]:
         yield Reason(rule, str(product), f"stays in the loop{',' if why[:6] == 'though' else ':'} {why}", v.origin)
 
 
-def _needs_carry(operands: list[Node], looped: _Looped) -> str:
+def _needs_carry(operands: list[Node], user: Node, looped: _Looped) -> str:
     # "h is the carry; reset * h is made from the carry h"
     ways: dict[str, list[str]] = {}
     for x in operands:
         if x not in looped.carries:
-            ways.setdefault(looped.way(x), []).append(phrase(x))
+            ways.setdefault(looped.way(x), []).append(phrase(x, user))
     said = [f"{x.name if x.name != 'carry' else 'its operand'} is the carry" for x in operands if x in looped.carries]
     said += [f"{listed(xs, 3)} {'are' if len(xs) > 1 else 'is'} made from {way}" for way, xs in ways.items()]
     return "; ".join(said)
@@ -260,6 +263,26 @@ def _could_be_joined(p: Product, q: Product) -> bool:
     fixed = w not in p.looped.varying and u not in q.looped.varying and p.looped.node is q.looped.node
     backward = [x.written[0].scope.startswith("backward") for x in (p, q)]
     return fixed and bool(q.moving) and a.shape == b.shape and w.shape == u.shape and backward == [False, False]
+
+
+def _scattered(looped: _Looped) -> Iterator[Reason]:
+    """join_entries: equal operations on parts of one array which do not stand side by side."""
+    groups: dict[object, dict[int, Node]] = {}
+    uses = Counter(x for v in looped.nodes for x in v.inputs)
+    for v in looped.nodes:
+        if v.primitive.elementwise and v in looped.varying and not v.weak:
+            found = _family(v, looped.varying, uses)
+            if found is not None:
+                groups.setdefault(found[0], {}).setdefault(found[1], v)
+    for members in groups.values():
+        if len(members) > 1:
+            first, *others = (members[i] for i in sorted(members))
+            base = next(part_of(x) for x in first.inputs if part_of(x) is not None)[0]  # type: ignore[index]
+            why = "one is made from the other"
+            if not runs(members):
+                why = f"parts {listed([str(i) for i in sorted(members)])} of {phrase(base)} are no neighbours"
+            verb = f"{'are' if len(others) > 1 else 'is'} not joined with {expression(first)}"
+            yield Reason("join_entries", listed([expression(v) for v in others], 3), f"{verb}: {why}", first.origin)
 
 
 def _summed(looped: _Looped) -> Iterator[Reason]:

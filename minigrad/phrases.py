@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .naming import scope_name
-from .nodes import CONSTANT, Node, Primitive
+from .nodes import CONSTANT, SYMBOL, Node, Primitive
 from .primitives.linear_algebra import matmul
 from .primitives.structure import pick
 from .primitives.text import ATOM, binding, literal, render
@@ -36,8 +36,8 @@ def _own_name(node: Node) -> str | None:
     return None if node.name in Primitive.table else node.name
 
 
-def phrase(node: Node) -> str:
-    """An expression down to what has a name; what another scope made goes by that scope's name.
+def phrase(node: Node, user: Node | None = None) -> str:
+    """An expression down to what has a name; what another scope made than the node's, or its user's, goes by its name.
 
     >>> import minigrad as mg
     >>> h, w = mg.symbol("h", 4), mg.symbol("w", (4, 4))
@@ -46,6 +46,8 @@ def phrase(node: Node) -> str:
     >>> phrase((r * h) @ w)
     '(reset * h) @ w'
     """
+    if user is not None and scope_name(node.scope) not in ("", scope_name(user.scope)):
+        return called(node) or scope_name(node.scope)
     return called(node) or expression(node)
 
 
@@ -69,7 +71,8 @@ def _computed(node: Node, depth: int, home: str) -> tuple[str, int]:
     if node.primitive is pick:
         return _result_of_loop(node), ATOM
     if not node.inputs or node.shape is None or (depth == 0 and not node.primitive.view):
-        return scope_name(node.scope) or f"{node.primitive.name}(...)", ATOM
+        operation = node.name or "x" if node.primitive is SYMBOL else node.primitive.name
+        return scope_name(node.scope) or f"{operation}(...)", ATOM
     form = binding(node.primitive, node.params, len(node.inputs))
     parts = []
     for x, needed in zip(node.inputs, form.operands, strict=True):

@@ -87,9 +87,7 @@ class Counted(np.ndarray[Any, Any]):
         Counted.count.views += 1
         return counted(plainly(self).transpose(*axes))
 
-    @property
-    def T(self) -> Array:
-        return self.transpose()
+    T = property(lambda self: self.transpose())
 
 
 def plainly(x: Any) -> Any:
