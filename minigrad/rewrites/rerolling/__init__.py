@@ -29,7 +29,7 @@ from ...nodes import CONSTANT, Node
 from .building import rebuilt
 from .ends import take_earlier, take_later
 from .listing import Listing
-from .repeats import Marks, repeats
+from .repeats import FEWEST, Marks, Stretch, longest, repeats
 from .steps import Each, Steps, boundaries, find_steps
 from .streams import Sources
 from .sums import add_at_start, place_after
@@ -52,7 +52,7 @@ def reroll(graph: Graph) -> Graph:
         high = following[0].low if following else len(listing.operations)
         for steps in core:
             _take_in_ends(steps, sources, low, high)
-        steps = max(core, key=lambda steps: len(steps.made()))
+        steps = max(core, key=lambda steps: (steps.length, -len(steps.starts)))
         place_after(steps)
         if _is_worth_it(steps, sources):
             sources.add(steps)
@@ -95,8 +95,10 @@ def _cores(listing: Listing) -> list[list[Steps]]:
 
 def _cores_among(listing: Listing, marks: Marks, taken: np.ndarray[Any, np.dtype[np.bool_]]) -> Iterator[list[Steps]]:
     # the longest stretches first; on both sides room is left for a step that looks different
-    for stretch in repeats(marks):
-        if taken[stretch.start : stretch.stop].any():
+    for whole in repeats(marks):
+        start, stop = longest(~taken[whole.start : whole.stop])
+        stretch = Stretch(whole.start + start, whole.start + stop, whole.period)
+        if stretch.size < FEWEST * stretch.period:
             continue
         ways = [find_steps(listing, stretch, boundary) for boundary in boundaries(listing, stretch)]
         good = [steps for steps in ways if steps and steps.length * len(steps.columns) >= FEWEST_OPERATIONS]

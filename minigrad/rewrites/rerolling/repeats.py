@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["FEWEST", "Marks", "Stretch", "repeats"]
+__all__ = ["FEWEST", "Marks", "Stretch", "longest", "repeats"]
 
-FEWEST = 4  # repetitions; fewer are as easily read one after the other
+FEWEST = 3  # repetitions
 WORDS = (1, 4, 16, 64)  # lengths of the words that are looked up
-PERIODS = 6  # the most frequent distances, for each length of word
+PERIODS = 16  # the most frequent distances, for each length of word
 MANY = 64  # as many stretches, largest first
 
 Marks = np.ndarray[Any, np.dtype[np.int64]]
@@ -55,6 +55,12 @@ def repeats(marks: Marks) -> Iterator[Stretch]:
             if one not in given:
                 given.add(one)
                 yield one
+
+
+def longest(holds: np.ndarray[Any, np.dtype[np.bool_]]) -> tuple[int, int]:
+    """Where the longest row of True begins and ends."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], holds.astype(int), [0]])))
+    return max(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True), key=lambda e: e[1] - e[0], default=(0, 0))
 
 
 def _periods(marks: Marks) -> list[int]:

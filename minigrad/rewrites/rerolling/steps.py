@@ -18,7 +18,7 @@ import numpy as np
 
 from ...primitives.structure import index
 from .listing import Listing, alike
-from .repeats import FEWEST, Stretch
+from .repeats import FEWEST, Stretch, longest
 
 __all__ = ["Before", "Column", "Each", "Law", "Remainder", "Same", "Shared", "Steps", "boundaries", "find_steps"]
 
@@ -160,7 +160,7 @@ def find_steps(listing: Listing, stretch: Stretch, boundary: int) -> Steps | Non
             column.laws.append(_law(listing, columns, xs, first, c, middle, holds))
         if column.proto in listing.parts:
             _check_parts(listing, column, first + c, period, middle, holds)
-    start, stop = _longest(holds)
+    start, stop = longest(holds)
     if stop - start < FEWEST:
         return None
     for c, column in enumerate(columns):
@@ -205,11 +205,6 @@ def _check_parts(listing: Listing, column: Column, base: int, period: int, middl
     holds &= at == at[middle] + (np.arange(len(holds)) - middle) * stride
     if stride and listing.operations[column.proto].primitive is index and not isinstance(column.laws[0], Shared):
         holds[:] = False  # another part of another array in each step
-
-
-def _longest(holds: np.ndarray) -> tuple[int, int]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], holds.astype(int), [0]])))
-    return max(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True), key=lambda e: e[1] - e[0], default=(0, 0))
 
 
 def boundaries(listing: Listing, stretch: Stretch) -> list[int]:
