@@ -24,6 +24,7 @@ from .primitives.structure import contiguous, index, join, pick, reshape, stack,
 from .rewrites.editing import LoopEditor
 from .rewrites.entries import _family
 from .rewrites.hoisting import CACHED_BYTES, _afterwards, _outside, _terms, _uses
+from .rewrites.lifting import LIFTS
 from .rewrites.parts import part_of, runs
 from .schedule import bytes_of, schedule
 
@@ -202,7 +203,7 @@ def _staying(looped: _Looped, products: list[Product]) -> Iterator[Reason]:
         rule, why = "hoist", ""
         if v not in early and not looped.loop.recompute:
             rule = "postpone"
-            why = "though no carry needs it: what it is made of would have to be kept for all steps, and is larger"
+            why = f"though no carry needs it: {_not_after(v, looped, early)}"
         elif moving:
             why = _needs_carry(moving, product.written[0], product.looped)
         elif looped.moving(v):
@@ -223,6 +224,22 @@ def _needs_carry(operands: list[Node], user: Node, looped: _Looped) -> str:
     said = [f"{x.name if x.name != 'carry' else 'its operand'} is the carry" for x in operands if x in looped.carries]
     said += [f"{listed(xs, 3)} {'are' if len(xs) > 1 else 'is'} made from {way}" for way, xs in ways.items()]
     return "; ".join(said)
+
+
+def _not_after(v: Node, looped: _Looped, early: set[Node]) -> str:
+    # why what leads to a stack, and to no carry, is not computed after the loop
+    loop, outputs = looped.loop, looped.loop.graph.outputs
+    given = set(loop.graph.inputs)
+    stacked = next(y for y in outputs[loop.carries :] if v in set(topological([y])))
+    late = [x for x in topological([stacked]) if x in looped.varying and x not in early and x not in given]
+    kept = {*outputs[loop.carries :], *loop.graph.inputs[loop.carries :]}
+    needed = {x: None for u in late for x in u.inputs if x in looped.varying and x not in set(late) and x not in kept}
+    size, result = (sum(map(bytes_of, nodes)) for nodes in (needed, [stacked]))
+    if size > 4 * result:
+        much, little = size_text(loop.length * size), size_text(loop.length * result)
+        return f"it takes {listed([phrase(x) for x in needed], 3)} of all steps, which is {much}, to make {little}"
+    hard = next((x for x in late if not x.primitive.elementwise and x.primitive.name not in LIFTS), v)
+    return f"no rule does {expression(hard)} ({hard.primitive.name}) for all steps at once"
 
 
 def _no_rule(v: Node, looped: _Looped) -> str:

@@ -318,6 +318,20 @@ def test_what_no_rule_takes_out_of_the_loop_is_named() -> None:
     assert "stays in the loop, though it needs no carry: no rule does np.linalg.cholesky(x) (cholesky)" in found
 
 
+def test_what_is_not_left_for_after_the_loop_says_why() -> None:
+    def summary(w: Array, h: Array) -> Array:
+        return mg.scan(lambda h, _: (mg.tanh(h), mg.exp(h) @ w), h, length=3)[1]
+
+    def root(w: Array, h: Array) -> Array:
+        return mg.scan(lambda h, _: (mg.tanh(h) + 2.0 * np.eye(2), mg.linalg.cholesky(h) @ w), h, length=3)[1]
+
+    found = reasons(summary, np.ones((50, 1)), np.ones((50, 50)))
+    assert "postpone: np.exp(h) @ w stays in the loop, though no carry needs it: it takes h of all steps" in found
+    assert "which is 60.0 kB, to make 1.20 kB" in found
+    assert "postpone" not in reasons(summary, np.ones((50, 50)), np.ones((50, 50)))  # as large as what is made
+    assert "no rule does np.linalg.cholesky(h) (cholesky)" in reasons(root, np.ones((2, 2)), np.eye(2))
+
+
 def test_a_sum_that_no_rule_takes_is_named() -> None:
     def f(w: Array, xs: Array) -> Array:
         return mg.scan(lambda total, x: (total + mg.cumsum(w * x), None), np.zeros(3), xs)[0]
