@@ -21,12 +21,14 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from .errors import ArgumentError, MinigradError, RetraceWarning, explain, user_line
 from .evaluation import run_graph
 from .explaining import Explanation, explained
 from .graph import Graph
 from .nodes import Node
-from .pytree import Structure, sign
+from .pytree import Structure, is_fixed, sign
 from .rewrites import PASSES, merge_loops
 from .source import generate
 from .tracing import call_on_symbols, flatten_arguments, parameter_names, symbols_like, trace
@@ -71,9 +73,11 @@ _here = _Here()
 class Compiled:
     """What `compile` returns: a function, traced once for each structure, shapes and dtypes that it is called with."""
 
-    def __init__(self, fn: Callable[..., Any], check_finite: bool = False, without: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, fn: Callable[..., Any], check_finite: bool = False, without: tuple[str, ...] = (), in_loop: bool = False
+    ) -> None:
         functools.update_wrapper(self, fn)
-        self._fn, self._check_finite, self._without = fn, check_finite, without
+        self._fn, self._check_finite, self._without, self._in_loop = fn, check_finite, without, in_loop
         self._name: str = getattr(fn, "__name__", "compiled")
         self._lock = threading.Lock()  # for the counters and `_turns`; held for moments only
         self._turns: dict[Any, threading.Lock] = {}  # held while a key's trace is made
@@ -98,7 +102,15 @@ class Compiled:
         return self if instance is None else types.MethodType(self, instance)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Compiled, (self._fn, self._check_finite, self._without)
+        return Compiled, (self._fn, self._check_finite, self._without, self._in_loop)
+
+    def given(self, *first: Any) -> Callable[..., Any]:
+        """The function of the other arguments, where these stay the same objects: `f.given(a)(b)` is `f(a, b)`.
+
+        What is written into their arrays counts at the next call. It is faster where they cannot change in other ways:
+        where they are tuples and frozen dataclasses of arrays.
+        """
+        return _Given(self, first) if is_fixed(first) else functools.partial(self, *first)
 
     def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any]) -> tuple[Any, ...]:
         parts: list[Any] = []
@@ -160,7 +172,8 @@ class Compiled:
             merged = merge_loops(graph)
             run = lambda *leaves: run_graph(merged, leaves, check_finite=True)  # noqa: E731
         else:
-            run = generate(graph, self._name, self._without)
+            source = generate(graph, self._name, self._without, self._in_loop)
+            run = source.run if all(type(leaf) is np.ndarray for _, leaf in pairs) else source
         leaves = tuple((path, node.shape, node.dtype) for (path, _), node in zip(pairs, symbols, strict=True))
         return _Made(run, out_structure, structure, leaves)
 
@@ -208,11 +221,47 @@ class Compiled:
 
     def source(self, *args: Any, **kwargs: Any) -> str:
         """The NumPy source that a call with these arguments runs."""
-        return generate(self.trace(*args, **kwargs), self._name, self._without).text
+        return generate(self.trace(*args, **kwargs), self._name, self._without, self._in_loop).text
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
         """What the rewrites did to make that source, what each step of it costs, and what stood in the way of less."""
         return explained(self.trace(*args, **kwargs), self._without)
+
+
+class _Given:
+    """A compiled function whose first arguments were taken apart once, for calls that are counted in microseconds.
+
+    Nobody looks at the shapes and dtypes of their arrays again: NumPy deprecates changing those in place.
+    """
+
+    __slots__ = ("_compiled", "_first", "_leaves", "_made")
+
+    def __init__(self, compiled: Compiled, first: tuple[Any, ...]) -> None:
+        self._compiled, self._first = compiled, first
+        self._leaves: list[Any] = []
+        self._made: dict[Any, _Made] = {}  # by the key of the other arguments
+        sign(first, self._leaves, [])
+
+    def __call__(self, *rest: Any) -> Any:
+        leaves: list[Any] = self._leaves.copy()
+        parts: list[Any] = []
+        try:
+            sign(rest, leaves, parts)
+        except MinigradError:
+            return self._compiled(*self._first, *rest)  # raises the same, and knows what the argument is called
+        key = tuple(parts)
+        made = self._made.get(key)
+        return made.result.rebuild(made.run(*leaves)) if made else self._call_anew(key, (*self._first, *rest))
+
+    def _call_anew(self, key: tuple[Any, ...], args: tuple[Any, ...]) -> Any:
+        result = self._compiled(*args)
+        made = self._compiled._made.get(self._compiled._key(args, {}, []))
+        if made is not None:  # there is nothing where some argument is a node
+            self._made[key] = made
+        return result
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Given, (self._compiled, self._first)
 
 
 def compile(fn: Callable[..., Any], *, check_finite: bool = False, without: Iterable[str] | str = ()) -> Compiled:

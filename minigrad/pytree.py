@@ -22,7 +22,9 @@ import numpy as np
 
 from .errors import StructureError, explain
 
-__all__ = ["Structure", "flatten", "flatten_like", "flatten_with_paths", "sign", "tree_leaves", "tree_map"]
+__all__ = [
+    "Structure", "flatten", "flatten_like", "flatten_with_paths", "is_fixed", "sign", "tree_leaves", "tree_map",
+]  # fmt: skip
 
 _STATIC_TYPES = (str, bytes, type(None), bool, int, slice, type(Ellipsis), np.dtype, enum.Enum, range)
 
@@ -231,6 +233,20 @@ def sign(values: Iterable[Any], leaves: list[Any], key: list[Any]) -> None:
                 leaves.append(leaf)
                 like = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
                 key += [type(leaf), like.shape, like.dtype]
+
+
+def is_fixed(tree: Any) -> bool:
+    """Whether a pytree has the same leaves for ever: its containers are tuples and frozen dataclasses.
+
+    >>> is_fixed((1.0, (2.0, "relu"))), is_fixed((1.0, [2.0]))
+    (True, False)
+    """
+    if isinstance(tree, tuple):
+        return all(is_fixed(child) for child in tree)
+    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        frozen = type(tree).__dataclass_params__.frozen  # type: ignore[attr-defined]
+        return frozen and all(is_fixed(getattr(tree, name)) for name in _field_names(type(tree)))
+    return not isinstance(tree, (list, dict))
 
 
 def flatten_with_paths(tree: Any, path: str = "") -> tuple[list[tuple[str, Any]], Structure]:

@@ -23,7 +23,6 @@ from .evaluation import out_of_memory
 from .expressions import WIDTH, Line
 from .graph import Graph
 from .naming import HELPERS
-from .nodes import Node
 from .primitives import helpers
 from .primitives.structure import pick
 from .primitives.text import literal
@@ -48,18 +47,22 @@ class Source:
         progress: dict[str, Callable[[int, int], object]],
     ) -> None:
         self.name, self.text, self.constants, self.weak, self.progress = name, text, constants, tuple(weak), progress
+        self.by_keyword = {**constants, **progress}
         self.function = execute(text)[name]
         self.keeps_memory = "empty=np.empty" in text
         self.workspaces: list[Workspace] = []  # those that no call is using
 
     def __call__(self, *arrays: Any) -> tuple[Any, ...]:
         """Run the function on one array an input; a tuple comes back, one array an output."""
-        inputs = [np.float64(a) if weak else np.asarray(a) for a, weak in zip(arrays, self.weak, strict=True)]
+        return self.run(*[np.float64(a) if weak else np.asarray(a) for a, weak in zip(arrays, self.weak, strict=True)])
+
+    def run(self, *inputs: Any) -> tuple[Any, ...]:
+        """The same for arrays that are as the function takes them: NumPy's own, and no bare numbers."""
         try:
             if not self.keeps_memory:
-                return self.function(*inputs, **self.constants, **self.progress)  # type: ignore[no-any-return]
+                return self.function(*inputs, **self.by_keyword)  # type: ignore[no-any-return]
             workspace = self._workspace()
-            result: tuple[Any, ...] = self.function(*inputs, **self.constants, **self.progress, empty=workspace)
+            result: tuple[Any, ...] = self.function(*inputs, **self.by_keyword, empty=workspace)
         except MemoryError as error:
             raise out_of_memory(self.name, error) from None
         if workspace.size <= KEPT:
@@ -137,12 +140,17 @@ def write_file(path: str, data: bytes) -> None:
         raise
 
 
-def generate(graph: Graph, name: str = "compiled", without: Iterable[str] = ()) -> Source:
-    """The source of a graph, which must have no free symbols; `without` names rewrites to leave out."""
+def generate(graph: Graph, name: str = "compiled", without: Iterable[str] = (), in_loop: bool = False) -> Source:
+    """The source of a graph, which must have no free symbols; `without` names rewrites to leave out.
+
+    `in_loop` says that the function is a step that others repeat, written for speed as the inside of a loop is.
+    """
     if graph.free:
         first = graph.free[0]
         raise FreeSymbolError(f"source: the graph depends on the symbol {first.name!r}, which is not among its inputs")
-    return module(Writer(optimize(merge_loops(graph), without), name))
+    writer = Writer(optimize(merge_loops(graph), without), name)
+    writer.in_loop = in_loop
+    return module(writer)
 
 
 # ---------------------------------------------------------------------------------------------------------- module
@@ -151,7 +159,7 @@ def generate(graph: Graph, name: str = "compiled", without: Iterable[str] = ()) 
 def module(writer: Writer) -> Source:
     """All that a writer has to write, as a module of one function."""
     writer.body(writer.graph, "    ", set())
-    results = [_result(y, writer) for y in writer.graph.outputs]
+    results = [_result(i, writer) for i in range(len(writer.graph.outputs))]
     texts = [text for text, _ in results]
     listed = _wrapped(texts, 11)
     last = f"    return ({listed}{',' if len(texts) == 1 and listed == texts[0] else ''})"
@@ -168,13 +176,14 @@ def module(writer: Writer) -> Source:
     return Source(writer.function, text, writer.constants, [x.weak for x in writer.graph.inputs], writer.progress)
 
 
-def _result(y: Node, writer: Writer) -> tuple[str, tuple[str, ...]]:
+def _result(position: int, writer: Writer) -> tuple[str, tuple[str, ...]]:
     # an output as an array of the caller's own: a copy wherever it could be part of something else
+    y = writer.graph.outputs[position]
     text = writer.texts[y]
     named = text.text.isidentifier()  # another expression of the same text makes another array
-    once = not named or sum(writer.texts[other].text == text.text for other in writer.graph.outputs) == 1
-    fresh = once and not y.is_leaf and not y.primitive.view
-    if y.primitive is pick and once:
+    first = not named or all(writer.texts[other].text != text.text for other in writer.graph.outputs[:position])
+    fresh = first and not y.is_leaf and not y.primitive.view
+    if y.primitive is pick and first:
         fresh = writer.is_whole(y)
     if fresh and y.shape != ():
         return text.text, text.uses

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import minigrad as mg
+from minigrad.compiling import Compiled
+from minigrad.nodes import tracing
 
 __all__ = ["Stateful", "scan", "unroll"]
 
@@ -168,8 +170,9 @@ class Stateful:
                 mg.errors.explain("Stateful", f"{type(cell).__name__} is no cell", instead="rnn.LSTMCell.init(...)")
             )
         self.cell, self.head, self.state = cell, head, state
-        self._made_in = mg.nodes.tracing.current()
-        self._compiled = mg.compile(_one_step)
+        self._made_in = tracing.current()
+        self._compiled = Compiled(_one_step, in_loop=True)
+        self._prepared: Any = None, None, None  # cell, head, and the compiled step of these two
 
     def reset(self) -> None:
         """Forget: the next step starts from the cell's initial state."""
@@ -177,19 +180,23 @@ class Stateful:
 
     def step(self, x: Array) -> Any:
         """Take one step from `self.state`, keep the new state, and return the output, through the head if any."""
-        if mg.nodes.tracing.current() is not self._made_in:
+        if tracing.current() is not self._made_in:
             problem = "this net was made outside the function that is being traced, and its state would leak out of it"
             instead = "make the net inside the function: net = rnn.Stateful(cell, head)"
             raise mg.errors.MinigradError(mg.errors.explain("Stateful.step", problem, [x], instead))
         if self.state is None:
             self.state = self.cell.initial_state(None if np.ndim(x) == 1 else x.shape[0])
-        symbolic = any(isinstance(leaf, mg.Node) for leaf in mg.tree_leaves((self._parts(), x, self.state)))
-        run = _one_step if symbolic or self._made_in is not None else self._compiled
-        y, self.state = run(self.cell, self.head, x, self.state)
+        if self._made_in is not None:
+            y, self.state = _one_step(self.cell, self.head, x, self.state)
+            return y
+        # The weights are handed over anew at each step, gate by gate: their owner may have written into them, so that
+        # nothing made of them can be kept, not even the joined matrix that a loop multiplies by.
+        cell, head, run = self._prepared
+        if cell is not self.cell or head is not self.head:
+            run = self._compiled.given(self.cell, self.head)
+            self._prepared = self.cell, self.head, run
+        y, self.state = run(x, self.state)
         return y
-
-    def _parts(self) -> tuple[Any, Any]:
-        return self.cell, self.head
 
 
 def _one_step(cell: Any, head: Any, x: Array, state: Any) -> tuple[Any, Any]:
