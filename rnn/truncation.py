@@ -34,7 +34,7 @@ def truncated(
     cell: Any, xs: Array, state: Any = None, mask: Array = None, lengths: Array = None, reverse: bool = False, *,
     k1: int | None = None, k2: int | None = None, chunk: int | None = None, checkpoint: Any = None,
 ) -> tuple[Any, Any]:  # fmt: skip
-    """The same outputs and last state as `rnn.scan`, bit for bit; their gradients reach a bounded number of steps back.
+    """The outputs and last state of `rnn.scan`, by the same operations; their gradients reach a bounded way back.
 
     Every `k1` steps, and after the last, the losses of the steps since the pass before are propagated back through
     the `k2` newest steps: BPTT(k2; k1) of Williams & Peng (1990). With s counted from 0 and T steps in all, the output
