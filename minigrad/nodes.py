@@ -29,7 +29,7 @@ else:  # their bodies live in higher rooms; methods.py binds them
 
 __all__ = [
     "CONSTANT", "SYMBOL", "Node", "Primitive", "Shape", "as_node", "constant", "contains_node", "made_for", "own_array",
-    "scope", "symbol", "tracing", "weak_symbol",
+    "refuse_masked", "scope", "symbol", "tracing", "weak_symbol",
 ]  # fmt: skip
 
 Shape = tuple[int, ...]
@@ -373,8 +373,8 @@ def own_array(value: Any, what: str, dtype: Any = None) -> np.ndarray[Any, Any]:
     """Anything as a read-only array of the graph's own; `what` is what errors call it."""
     if isinstance(value, (list, tuple)) and contains_node(value):
         raise DtypeError(explain(what, "a list that holds nodes is no array", instead="mg.stack(the_list)"))
-    if isinstance(value, np.ma.MaskedArray):
-        raise DtypeError(explain(what, "masked arrays are not supported", [value], "mg.where(mask, 0, value)"))
+    if isinstance(value, np.ndarray):
+        refuse_masked(value, what)
     try:
         array = np.array(value, dtype=dtype, copy=True, subok=False)
     except ValueError as error:
@@ -384,6 +384,13 @@ def own_array(value: Any, what: str, dtype: Any = None) -> np.ndarray[Any, Any]:
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     array.flags.writeable = False
     return array
+
+
+def refuse_masked(array: np.ndarray[Any, Any], what: str) -> None:
+    """Raise DtypeError for a masked array."""
+    # naming np.ma imports it, which takes longer than a trace does: only where there is another class than NumPy's own
+    if type(array) is not np.ndarray and isinstance(array, np.ma.MaskedArray):
+        raise DtypeError(explain(what, "masked arrays are not supported", [array], "mg.where(mask, 0, value)"))
 
 
 def contains_node(values: Iterable[Any]) -> bool:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import io
 import os
@@ -192,16 +193,24 @@ def _result(position: int, writer: Writer) -> tuple[str, tuple[str, ...]]:
 
 
 def _header(code: str) -> list[str]:
-    used: list[str] = []
-    pending = [name for name in HELPERS if re.search(rf"\b{name}\(", code)]
+    texts, used = _helper_texts(), set[str]()
+    pending = _called(code)
     while pending:
         name = pending.pop()
-        if name not in used:
-            used.append(name)
-            inner = inspect.getsource(getattr(helpers, name))
-            pending += [other for other in HELPERS if other != name and re.search(rf"\b{other}\(", inner)]
-    texts = [_untyped(inspect.getsource(getattr(helpers, name))) for name in HELPERS if name in used]
-    return ["import numpy as np", *texts]
+        used.add(name)
+        pending |= _called(texts[name]) - used
+    return ["import numpy as np", *[_untyped(texts[name]) for name in HELPERS if name in used]]
+
+
+def _called(code: str) -> set[str]:
+    return set(re.findall(r"\b(\w+)\(", code)).intersection(HELPERS)
+
+
+@functools.cache
+def _helper_texts() -> dict[str, str]:
+    # the whole file's text, cut where the functions part: to ask for the source of a function takes long
+    blocks = inspect.getsource(helpers).split("\n\n\n")
+    return {found[1]: block for block in blocks if (found := re.search(r"^def (\w+)", block, re.MULTILINE))}
 
 
 def _in_parts(writer: Writer, parameters: str, last: str, last_uses: tuple[str, ...]) -> str:

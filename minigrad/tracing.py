@@ -8,7 +8,7 @@ from typing import Any, overload
 import numpy as np
 
 from .graph import Graph
-from .nodes import Node, as_node, own_array, symbol, tracing, weak_symbol
+from .nodes import Node, as_node, refuse_masked, symbol, tracing, weak_symbol
 from .numpy_api import products
 from .pytree import Structure, flatten_with_paths
 
@@ -47,8 +47,8 @@ def symbols_like(pairs: Sequence[tuple[str, Any]]) -> list[Node]:
         if type(leaf) is float or (node is not None and node.weak and node.dtype.kind == "f"):
             symbols.append(weak_symbol(path))
         else:
-            if isinstance(leaf, np.ma.MaskedArray):
-                own_array(leaf, path)  # refuses it
+            if isinstance(leaf, np.ndarray):
+                refuse_masked(leaf, path)
             like = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
             symbols.append(symbol(path, like.shape, like.dtype))
     return symbols

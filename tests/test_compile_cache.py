@@ -136,6 +136,8 @@ def test_a_wrong_argument_is_named_in_each_call() -> None:
             compiled(X, more={1.0})
         with pytest.raises(mg.errors.DtypeError, match="'weights'.* complex"):
             compiled(1j)
+        with pytest.raises(mg.errors.DtypeError, match=r"weights\['a'\]: masked"):
+            compiled({"a": np.ma.masked_array(X)})
     assert compiled.cache_info().currsize == 0
 
 

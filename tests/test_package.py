@@ -127,6 +127,18 @@ def test_an_import_brings_nothing_that_may_be_missing_or_slow() -> None:
     assert brought <= {"__future__", "copy", "dataclasses", "fnmatch", "importlib", "minigrad", "rnn", "threading"}
 
 
+def test_the_first_gradient_imports_nothing() -> None:
+    code = """
+import sys, numpy as np, minigrad as mg, rnn
+np.random.default_rng(0)  # NumPy imports a part of itself here
+before = set(sys.modules)
+mg.compile(mg.value_and_grad(lambda cell, xs: mg.sum(rnn.scan(cell, xs)[0])))(rnn.LSTMCell.init(2, 3), np.ones((4, 1, 2)))
+print(*set(sys.modules) - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == []  # np.ma alone takes as long as all that is done here
+
+
 @pytest.mark.parametrize("package", [mg, rnn])
 def test_public_names_are_there(package: object) -> None:
     names = vars(package)["__all__"]
