@@ -51,7 +51,7 @@ class Costs(NamedTuple):
 
     `memory` counts the bytes of the arrays that a call makes: stacks, buffers, results, and what is between, in one
     step of each loop; some of it is given back earlier. `buffers` are the arrays made once to be filled. `itemsize` is
-    that of the widest floats that are computed with: 4 for float32.
+    4 where no float is wider than float32, else 8.
     """
 
     work: Work
@@ -104,7 +104,7 @@ def costs(graph: Graph) -> Costs:
     outside = level.kinds
     work = total([*outside.values(), *[loop.step.times(loop.steps) for loop in level.loops]])
     floats = [v.dtype.itemsize for v in with_steps(graph) if v.shape is not None and v.dtype.kind == "f" and not v.weak]
-    itemsize = max([4, *floats])
+    itemsize = 8 if max(floats, default=0) > 4 else 4
     return Costs(work, outside, tuple(level.loops), level.buffers, level.memory, itemsize)
 
 

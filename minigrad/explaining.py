@@ -35,9 +35,9 @@ class Speeds(NamedTuple):
 
     call: float = 0.5e-6  # of a NumPy function, before it computes anything
     view: float = 0.1e-6
-    bytes_per_second: float = 20e9  # read or written, in the caches
-    flops: Mapping[int, float] = {4: 40e9, 8: 20e9}  # of a product, by itemsize
-    function: Mapping[int, float] = {4: 1e-9, 8: 4e-9}  # of one entry, exp and the like
+    bytes_per_second: float = 40e9  # read or written, in the caches
+    flops: Mapping[int, float] = {4: 80e9, 8: 40e9}  # of a product, by itemsize
+    function: Mapping[int, float] = {4: 0.5e-9, 8: 2e-9}  # of one entry, exp and the like
 
 
 SPEEDS = Speeds()
@@ -114,7 +114,7 @@ class Explanation(NamedTuple):
         yield (
             f"    (by rule of thumb: {SPEEDS.call * 1e6:.1g} µs a call, {SPEEDS.view * 1e6:.1g} a view,"
             f" {SPEEDS.bytes_per_second / 1e9:.0f} GB/s, {SPEEDS.flops[size] / 1e9:.0f} GFLOP/s in products,"
-            f" {SPEEDS.function[size] * 1e9:.0f} ns an entry of exp and the like)"
+            f" {SPEEDS.function[size] * 1e9:.1g} ns an entry of exp and the like)"
         )
 
     def _table(self, title: str, kinds: Mapping[str, Work]) -> Iterator[str]:
