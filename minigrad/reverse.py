@@ -195,8 +195,8 @@ class _Walk:
         if share is None:
             return
         _remember(share, x)
-        if self.any_edges and Edge(x, node, i) in self.targets:
-            self.found[Edge(x, node, i)] = share
+        if self.any_edges and (edge := Edge(x, node, i)) in self.targets:
+            self.found[edge] = share
         if x in self.carriers:
             self.add(x, share)
             if node in self.past_selection or selects(node):

@@ -8,7 +8,7 @@ inside a loop has. So `edges(w, loss)` splits the gradient of a weight by use an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from .graph import Loop, topological, with_steps
 from .nodes import Node, Primitive, Shape
@@ -120,7 +120,7 @@ def _levels(
     node: Node, outputs: dict[int, Node], loops: tuple[Node, ...]
 ) -> Iterator[tuple[dict[int, Node], tuple[Node, ...]]]:
     # Where the node is: the graph of y, or the step of a loop. -> (what counts of its outputs, the loops around it)
-    travelled, results = _travelled(outputs.values(), node.serial - 1)
+    travelled, results = _travelled(outputs.values(), node.serial)
     if node in travelled:
         yield outputs, loops
     for around, positions in results.items():
@@ -131,7 +131,7 @@ def _levels(
 def _uses(asked: Node, node: Node, outputs: dict[int, Node], loops: tuple[Node, ...]) -> list[Edge]:
     # the edges from a node to outputs of its graph; `asked` is what the node stands for, which is outside the loops
     found = [Edge(asked, loops[-1], k, loops) for k, output in outputs.items() if loops and output is node]
-    travelled, results = _travelled(outputs.values(), node.serial - 1)
+    travelled, results = _travelled(outputs.values(), node.serial)
     for consumer in reversed(topological(outputs.values(), newer_than=node.serial)):
         if consumer not in travelled:
             continue
@@ -158,9 +158,8 @@ def passes(primitive: Primitive, i: int) -> bool:
     return primitive is pick or primitive.joint_vjp is not None or primitive.rule(i) is not None
 
 
-def _travelled(outputs: Iterable[Node], newer_than: int = -1) -> tuple[set[Node], dict[Node, set[int]]]:
+def _travelled(outputs: Collection[Node], newer_than: int = -1) -> tuple[set[Node], dict[Node, set[int]]]:
     # the nodes from which a derivative travels on to the outputs; and of the loops among them, by which results
-    outputs = list(outputs)
     travelled = {node for node in outputs if node.dtype.kind == "f"}
     results: dict[Node, set[int]] = {}
     for node in reversed(topological(outputs, newer_than)):

@@ -131,7 +131,6 @@ equivalent(
     "loop.py: _reached: outputs  ->  inputs",
     "loop.py: _joint_vjp: i < n  ->  i <= n  (number 5)",
     "loop.py: _joint_vjp: n + m  ->  n  (number 5)",
-    "loop.py: _joint_vjp: result if wanted[i] else None  ->  result",
     "reverse.py: _Walk.pass_on: x  ->  node  (number 4)",
 )
 equivalent(
@@ -141,7 +140,7 @@ equivalent(
     "loop.py: _joint_vjp: n + m  ->  n  (number 2)",
     "reverse.py: _Walk.visit_loop: all((ct is None for ct in cts)) or node.primitive.joint_vjp is None  ->  "
     "all((ct is None for ct in cts)) and node.primitive.joint_vjp is None",
-    "reverse.py: _share: primitive.share(i, ct, y) if x.dtype.kind == 'f' else None  ->  primitive.share(i, ct, y)",
+    "reverse.py: _share: y.primitive.share(i, ct, y) if x.dtype.kind == 'f' else None  ->  y.primitive.share(i, ct, y)",
 )
 equivalent(
     "the mark is a node that nobody uses",
@@ -150,8 +149,10 @@ equivalent(
 equivalent(
     "the same items in the same order; or any of several equal ones; or a dictionary that is the caller's own",
     "forward.py: push: dict(seeds)  ->  seeds",
-    "loop.py: _frontier: list(dict.fromkeys((x for node in users for x in node.inputs if is_forward(x))))  ->  "
-    "dict.fromkeys((x for node in users for x in node.inputs if is_forward(x)))",
+    "forward.py: push: bool(past)  ->  past",
+    "loop.py: _joint_vjp: sorted(live)  ->  live",
+    "uses.py: live_outputs: sorted(results)  ->  results",
+    "uses.py: Edge.hands_on: bool(self.loops)  ->  self.loops",
     "loop.py: _stacked: reversed(list(enumerate(loop.graph.outputs[loop.carries:])))  ->  "
     "list(enumerate(loop.graph.outputs[loop.carries:]))",
 )
@@ -167,6 +168,17 @@ equivalent(
     "forward.py: _tangent: False  ->  True",
     "reverse.py: accumulate: absorbing  ->  seeds",
     "reverse.py: accumulate: absorbing  ->  targets",
+)
+equivalent(
+    "what is passed on as it is has a finite slope: to absorb it changes nothing",
+    "reverse.py: _share: ct  ->  absorbing  (number 2)",
+    "reverse.py: _share: ct  ->  i  (number 2)",
+    "reverse.py: _share: ct  ->  y  (number 2)",
+)
+equivalent(
+    "what a closure stands for is older than its symbol, so more is looked at",
+    "uses.py: _uses: node  ->  asked  (number 2)",
+    "uses.py: _uses: node  ->  asked  (number 3)",
 )
 equivalent(
     "a sum is reshaped to the operand's shape, whether its axes were kept or not",

@@ -137,6 +137,8 @@ def check_engine() -> None:
     test_checkpoint.test_a_checkpointed_loop_inside_a_checkpointed_loop(3, 2)
     test_checkpoint.test_progress_is_told_in_steps_by_both_passes(3, [3, 6, 7], [1, 4, 7], False, False)
     test_conventions.test_where_as_the_last_operation()
+    test_conventions.test_a_zero_tangent_that_no_selection_made_absorbs_nothing()
+    test_conventions.test_slopes_that_are_finite_need_no_guard()
     for where in test_conventions.WHERE.values():
         for mode in ("reverse", "forward"):
             derivative = functools.partial(test_conventions.MODES[mode])

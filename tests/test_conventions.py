@@ -175,6 +175,7 @@ WHERE: dict[str, Callable[[Any], Any]] = {
     "tanh of nan": lambda x: mg.where(x > 0, mg.tanh(mg.log(x - 1.0)) + 1.0, 0.0),
     "sqrt(relu)": lambda x: mg.sqrt(mg.relu(x - 1.0)),
     "log(relu) after a sum": lambda x: mg.log(mg.sum(mg.relu(x - 1.0), keepdims=True)),
+    "sin(1 / relu)": lambda x: mg.sin(1 / mg.relu(x - 1.0)),
     "a scan after relu": lambda x: mg.scan(lambda c, _: (mg.sqrt(c), None), mg.relu(x - 1.0), length=2)[0],
     "relu in a scan": lambda x: mg.scan(lambda c, _: (mg.sqrt(mg.relu(c)), None), x - 1.0, length=2)[0],
     "relu of a closure": lambda x: mg.scan(lambda c, s: (c + mg.sqrt(s), None), np.zeros(1), mg.stack([mg.relu(x - 1.0)] * 2))[0],
@@ -285,6 +286,24 @@ def test_without_a_selection_ieee_arithmetic_decides(mode: str) -> None:
     with np.errstate(all="ignore"):
         for f in functions:
             assert np.isnan(MODES[mode](f, np.zeros(1))).all()
+
+
+def test_a_zero_tangent_that_no_selection_made_absorbs_nothing() -> None:
+    functions: list[Callable[[Any], Any]] = [
+        mg.sqrt,
+        lambda x: mg.scan(lambda c, _: (mg.sqrt(c), None), x, length=1)[0],
+        lambda x: mg.scan(lambda c, s: (c + mg.sqrt(s), None), 0.0, x)[0],
+    ]
+    with np.errstate(all="ignore"):
+        for f in functions:
+            assert np.isnan(mg.jvp(f, (np.zeros(1),), (np.zeros(1),))[1]).all()
+
+
+def test_slopes_that_are_finite_need_no_guard() -> None:
+    for f in (mg.tanh, mg.sigmoid, mg.sin, lambda x: -x, lambda x: mg.tanh(x + 1.0)):
+        slope = mg.trace(mg.grad(lambda x, f=f: mg.sum(mg.where(x > 0, f(x), 0.0))), np.ones(2))
+        push = mg.trace(lambda x, f=f: mg.jvp(lambda x: f(mg.relu(x)), (x,), (np.ones(2),)), np.ones(2))
+        assert not [node for graph in (slope, push) for node in graph.nodes if node.primitive.name == "absorb"]
 
 
 def test_prod_and_cumprod_with_zeros_are_exact_in_all_orders(derivative: Derivative) -> None:

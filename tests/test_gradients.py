@@ -114,6 +114,7 @@ def test_edges_leave_out_what_carries_no_derivative() -> None:
     consumers = [edge.consumer.primitive.name for edge in mg.edges(x, y)]
     assert consumers == ["where"]
     assert mg.edges(mg.constant(1.0), y) == []
+    assert mg.edges(y, y) == []
 
 
 def test_shares_of_a_broadcast_operand_have_its_own_shape() -> None:

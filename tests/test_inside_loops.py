@@ -255,6 +255,24 @@ def test_one_weight_as_carry_slices_and_closure() -> None:
     edges = mg.edges(w, y)
     assert [edge.shape for edge in edges] == [(3, 3), (3, 3), (3, 3, 3)]
     assert [edge.consumer.primitive.name for edge in edges] == ["scan", "scan", "matmul"]
+    assert [len(edge.loops) for edge in edges] == [0, 0, 1]
+    assert close(total(y, edges, 2), mg.gradients(y, [w])[0])
+
+
+def test_every_edge_of_a_closure_is_from_the_node_outside() -> None:
+    w = mg.constant(RNG.normal(size=(3, 3)), "w")
+
+    def step(h: Any, x: Any) -> Any:
+        k, _ = mg.scan(lambda k, row: (mg.tanh(k @ w + row * x), None), w, w)  # a carry, slices and a closure of the step
+        return h + k, w
+
+    last, ws = mg.scan(step, mg.constant(np.zeros((3, 3))), mg.constant(RNG.normal(size=(2, 3))))
+    y = mg.sum(last) + mg.sum(ws)
+    edges = mg.edges(w, y)
+    assert all(edge.node is w for edge in edges)
+    assert [edge.shape for edge in edges] == [(2, 3, 3), (2, 3, 3), (2, 3, 3), (2, 3, 3, 3)]
+    assert [edge.hands_on for edge in edges] == [True, False, False, False]
+    assert [len(edge.loops) for edge in edges] == [1, 1, 1, 2]
     assert close(total(y, edges, 2), mg.gradients(y, [w])[0])
 
 
@@ -412,6 +430,26 @@ def test_no_step_at_all() -> None:
     assert value(mg.gradients(y, [enters])[0]).tolist() == [1, 1, 1]
     assert mg.edges(w, y) == []
     assert value(mg.gradients(y, [w])[0]).tolist() == [0, 0, 0]
+    forgotten, _ = mg.scan(lambda h, _: (mg.tanh(w), None), h, length=0)
+    assert value(mg.gradients(mg.sum(forgotten), [h])[0]).tolist() == [1, 1, 1]
+
+
+def test_the_start_of_a_carry_that_no_step_reads() -> None:
+    start = mg.sin(mg.constant(np.ones(3)))
+    for length in (1, 3):
+        last, _ = mg.scan(lambda h, x: (mg.tanh(x), None), start, mg.constant(np.ones((length, 3))))
+        y = mg.sum(last)
+        assert mg.edges(start, y) == []
+        with pytest.raises(mg.errors.GradientError):
+            mg.gradients(y, [start])
+
+
+def test_what_ends_in_a_stopped_gradient_is_no_edge() -> None:
+    w = mg.constant(np.ones(3), "w")
+    y = mg.sum(mg.stop_gradient(mg.sin(w)) * w)
+    assert [edge.consumer.primitive.name for edge in mg.edges(w, y)] == ["multiply"]
+    last, _ = mg.scan(lambda h, _: (h * mg.stop_gradient(mg.sin(h * w)) + w, None), mg.constant(np.ones(3)), length=2)
+    assert [edge.consumer.primitive.name for edge in mg.edges(w, mg.sum(last))] == ["add"]
 
 
 def test_integers_and_stopped_gradients_are_no_edges() -> None:
