@@ -60,8 +60,10 @@ def _own(part: ast.expr, results: Sequence[ast.expr], parameters: Sequence[str])
     text = ast.unparse(part)
     match part:
         case ast.Call(func=ast.Attribute(attr="array"), args=[inner], keywords=[]):
-            if ast.unparse(inner) not in parameters and [ast.unparse(other) for other in results].count(text) == 1:
-                return ast.unparse(inner)
+            array = ast.unparse(inner)
+            others = [ast.unparse(other) for other in results]
+            if array not in parameters and array not in others and others.count(text) == 1:
+                return array
     return text
 
 
