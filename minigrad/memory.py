@@ -17,7 +17,7 @@ from .nodes import CONSTANT, Node, Shape
 from .primitives.linear_algebra import matmul
 from .primitives.structure import join, pick, reshape, stack, transpose
 from .primitives.text import ATOM, has_out_form, literal, render_into
-from .schedule import Plan, bytes_of
+from .schedule import Plan, bytes_of, handed_on
 
 __all__ = ["Memory"]
 
@@ -100,13 +100,17 @@ class Memory(Expressions):
                 text = self.texts.get(user)
                 waiting = text is not None and not text.text.isidentifier()  # to be written inside another expression
                 same = waiting or user.primitive.view or user.primitive.text == "{0}" or user in self.replacing
-                carries = user.params["loop"].carries if user.shape is None else 0
-                also = [p for p in self.users.get(user, ()) if p.params["position"] < carries] if carries else []
+                also: list[Node] = self.passed_on(user) if user.shape is None else []
                 for alias in [*[user] * same, *also]:
                     if alias not in seen:
                         seen.add(alias)
                         pending.append(alias)
         return last
+
+    def passed_on(self, loop_node: Node) -> list[Node]:
+        """The results of a loop that may be parts of what it was given: carries that a step hands on."""
+        same = handed_on(loop_node.params["loop"])
+        return [p for p in self.users.get(loop_node, ()) if p.params["position"] in same]
 
     def is_large(self, node: Node) -> bool:
         """Whether a value goes into memory that is kept between calls; what the caller gets never does."""

@@ -12,19 +12,21 @@ lives in one; what a caller gets is never one.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from .graph import Loop, topological
 from .nodes import Node
-from .primitives.structure import join, reshape, stack, transpose
+from .primitives.structure import join, pick, reshape, stack, transpose
 from .primitives.text import has_out_form
 
-__all__ = ["Plan", "bytes_of", "schedule"]
+__all__ = ["Plan", "bases_of", "bytes_of", "handed_on", "schedule"]
 
 
 def bytes_of(x: Node) -> int:
     """How much memory a node's value takes."""
     return math.prod(x.shape) * x.dtype.itemsize
+
+
+LONG_ROW = 1 << 13  # bytes; shorter results of operators are copied to their rows as fast as computed there
 
 
 class Plan:
@@ -46,7 +48,7 @@ def schedule(loop: Loop) -> Plan:
         for x in v.inputs:
             uses[x] = uses.get(x, 0) + 1
     ends = set(outputs)
-    carried = _bases(outputs[:n])
+    carried: set[Node] = set().union(*[bases_of(y) for y in outputs[:n]])
     plan = Plan()
     for v in reversed(nodes):
         if _is_joined(v) and v not in plan.placed and v not in carried and v not in given:
@@ -55,7 +57,7 @@ def schedule(loop: Loop) -> Plan:
     plan.buffers.reverse()
     joined = set(plan.buffers)
     for i, y in enumerate(outputs[n:], start=n):
-        called = has_out_form(y.primitive) and not y.primitive.is_operator
+        called = has_out_form(y.primitive) and (not y.primitive.is_operator or bytes_of(y) >= LONG_ROW)
         in_place = y in joined or called or (y.primitive is transpose and uses.get(y, 0))
         if in_place and y.shape and not y.is_leaf and y not in plan.placed and y not in plan.rows:
             plan.rows[y] = i
@@ -66,15 +68,20 @@ def _is_joined(v: Node) -> bool:
     return v.primitive in (stack, join) and v.params["axis"] == 0 and v.shape != ()
 
 
-def _bases(values: Sequence[Node]) -> set[Node]:
-    # the nodes whose memory the values may be
-    found = set()
-    for v in values:
-        while v.primitive.view and v.inputs:
-            found.add(v)
-            v = v.inputs[0]
-        found.add(v)
-    return found
+def bases_of(v: Node) -> set[Node]:
+    """The nodes whose memory a value may be part of: of a view what it views, of a loop's carry what is handed on."""
+    while v.primitive is not pick and v.inputs and (v.primitive.view or v.primitive.text == "{0}"):
+        v = v.inputs[0]
+    if v.primitive is pick and v.params["position"] in handed_on(v.inputs[0].params["loop"]):
+        return set().union(*[bases_of(x) for x in v.inputs[0].inputs], {v})
+    return {v}
+
+
+def handed_on(loop: Loop) -> set[int]:
+    """The carries that may end as part of something the loop was given."""
+    given = set(loop.graph.inputs)
+    carries = enumerate(loop.graph.outputs[: loop.carries])
+    return {i for i, y in carries if loop.length == 0 or not given.isdisjoint(bases_of(y))}
 
 
 def _place_operands(v: Node, placed: set[Node], uses: dict[Node, int], ends: set[Node]) -> None:

@@ -16,7 +16,7 @@ from .memory import Memory
 from .nodes import CONSTANT, SYMBOL, Node
 from .primitives.structure import index, pick, transpose
 from .primitives.text import ATOM
-from .schedule import schedule
+from .schedule import bases_of, schedule
 
 __all__ = ["Writer"]
 
@@ -64,18 +64,20 @@ class Writer(Memory):
                 text = self.expression(node, indent)
                 once = uses[node] == 1 and node not in foreign and len(text.text) <= INLINE
                 self.texts[node] = text
-                if not once and not (node in parts and uses[node] == len(parts[node])):
+                if not once or node in parts:
                     self.assign(node, self.wish(node, node in foreign), indent)
             self.unpack(node, parts, indent)
 
     def unpack(self, whole: Node, parts: dict[Node, dict[int, Node]], indent: str) -> None:
-        """`forget, input_, output = gates`: the parts of an array get names of their own, where several are used."""
+        """`forget, input_ = gates[0], gates[1]`: parts of an array get names of their own, where several are used."""
         found = parts.get(whole)
         if found is None or whole not in self.texts or any(x in self.texts for x in found.values()):
             return
-        names = [self.named(found[i], found[i].name or "part") if i in found else "_" for i in range(whole.shape[0])]
-        text = self.texts[whole]
-        self.lines.append((f"{indent}{', '.join(names)} = {text.text}", tuple(names), text.uses))
+        text = self.texts[whole].text
+        positions = sorted(found)
+        names = [self.named(found[i], found[i].name or "part") for i in positions]
+        values = ", ".join(f"{text}[{i}]" for i in positions)
+        self.lines.append((f"{indent}{', '.join(names)} = {values}", tuple(names), (text,)))
 
     def loop(self, node: Node, indent: str) -> None:
         """A `for` over the steps: carries in variables, results stacked into arrays made before."""
@@ -96,12 +98,21 @@ class Writer(Memory):
         types = loop.result_types()
         handed_out = {p.params["position"] for p in self.picks[node] if p in self.outputs}
         turned = {p.params["position"] for p in self.picks[node] if p in self.turned} - handed_out
-        ends = [p for p in self.picks[node] if p.params["position"] < n]
+        plan = schedule(loop)
+        in_rows = {i for i in range(n) if not bases_of(outputs[i]).isdisjoint(plan.rows)}
+        ends = [p for p in self.picks[node] if p.params["position"] in in_rows]
         values = {i: None if i in handed_out else [*ends, *[p for p in self.picks[node] if p.params["position"] == i]]
                   for i in stacks}  # fmt: skip
-        lasting = [self.empty(name, *types[i], indent, values[i], node, i in turned) for i, name in stacks.items()]
+        shifted = _shifted(loop, set(stacks) - turned - handed_out)
+        lasting = []
+        for i, name in stacks.items():
+            if i in shifted:
+                both = [*(values[i] or ()), *(values[shifted[i]] or ())]
+                lasting += self.empty_shifted(loop, stacks[shifted[i]], name, shifted[i], carries, both, node, indent)
+            elif i not in shifted.values():
+                lasting.append(self.empty(name, *types[i], indent, values[i], node, i in turned))
         around = self.placed, self.buffered, self.places
-        lasting += self.buffers(schedule(loop), stacks, t, indent, node)
+        lasting += self.buffers(plan, stacks, t, indent, node)
         steps = f"reversed(range({loop.length}))" if loop.reverse else f"range({loop.length})"
         self.lines.append((f"{indent}for {t} in {steps}:", (), ()))
         start, inside = len(self.lines), indent + "    "
@@ -110,7 +121,8 @@ class Writer(Memory):
             known = array.text.isidentifier() and "_steps" in array.text
             name = self.named(x, array.text.replace("_steps", "") if known else x.name or "x")
             self.lines.append((f"{inside}{name} = {text}[{t}]", (name,), array.uses))
-        self.store({i: stack for i, stack in stacks.items() if outputs[i] in set(inputs)}, outputs, t, inside)
+        given = {i: stack for i, stack in stacks.items() if outputs[i] in set(inputs) and i not in shifted.values()}
+        self.store(given, outputs, t, inside)
         was_in_loop, self.in_loop = self.in_loop, True
         self.body(loop.graph, inside, results)
         self.in_loop = was_in_loop
@@ -127,6 +139,21 @@ class Writer(Memory):
             i = found.params["position"]
             name = carries[i] if i < n else stacks[i]
             self.texts[found] = Text(name, ATOM, (name,))
+
+    def empty_shifted(
+        self, loop: Loop, before: str, after: str, i: int, carries: Sequence[str], values: Sequence[Node], at: Node,
+        indent: str,
+    ) -> list[str]:  # fmt: skip
+        """One array for a carry's values before and after each step, which are the same but for the first and last."""
+        shape, dtype = loop.result_types()[i]
+        carry = next(name for x, name in zip(loop.graph.inputs, carries, strict=False) if x is loop.graph.outputs[i])
+        every = self.names.new(f"every_{carry}")
+        self.empty(every, (shape[0] + 1, *shape[1:]), dtype, indent, values, at)
+        first, starts, ends = ("-1", "1:", ":-1") if loop.reverse else ("0", ":-1", "1:")
+        self.lines.append((f"{indent}{every}[{first}] = {carry}", (), (every, carry)))
+        parts = f"{before}, {after} = {every}[{starts}], {every}[{ends}]"
+        self.lines.append((f"{indent}{parts}", (before, after), (every,)))
+        return [every, before, after]
 
     def store(self, stacks: dict[int, str], outputs: Sequence[Node], t: str, indent: str) -> None:
         """Put this step's results into their rows, but those that were computed there."""
@@ -185,6 +212,17 @@ class Writer(Memory):
             for other in {id(t): t for t in [*following, *self.texts.values()] if text.text in t.uses}.values():
                 other.text = pattern.sub(carry, other.text)
                 other.uses = tuple(new.get(x, x) for x in other.uses)
+
+
+def _shifted(loop: Loop, stacks: set[int]) -> dict[int, int]:
+    # stack of a carry's next values -> stack of the values that it had before
+    outputs, given, found = loop.graph.outputs, set(loop.graph.inputs), {}
+    for carry, following in zip(loop.graph.inputs, outputs[: loop.carries], strict=False):
+        before = [i for i in sorted(stacks) if outputs[i] is carry]
+        after = [i for i in sorted(stacks) if outputs[i] is following]
+        if before and after and following not in given and after[0] not in found and loop.length:
+            found[after[0]] = before[0]
+    return found
 
 
 def _count_uses(nodes: Sequence[Node], outputs: Sequence[Node]) -> tuple[dict[Node, int], set[Node]]:
