@@ -33,7 +33,7 @@ from .wording import name_results, name_stacks
 
 __all__ = ["READABLE", "Lesson", "write_module"]
 
-READABLE = ("simplify", "start_with", "sum_after")  # the rewrites that make a text easier to follow
+READABLE = ("reroll", "simplify", "start_with", "sum_after")  # the rewrites that make a text easier to follow
 TRIED = (11, 13, 10, 12, 14, 15)  # small, and of one length, so that a text of other sizes has the same lines
 SMALL, LARGEST = 16, 10_000  # entries of an array that a check writes out, and of the largest constant
 STEPS = {2: (5e-2, 2e-1), 4: (1e-2, 3e-2), 8: (6e-6, 1e-6)}  # bytes of a float -> step of differences, error allowed

@@ -1,5 +1,6 @@
 """Passes from graph to graph that keep the meaning. `optimize` takes them in the order of `PIPELINE`:
 
+    reroll           steps that repeat in an unrolled graph become loops
     simplify         constants folded, identities removed, equal expressions shared, dead ones dropped
     start_with       what enters a loop at its first step only is part of the carry's start
     sum_after        a carry that only adds up becomes one product, or one sum, after the loop
@@ -28,21 +29,23 @@ from .entries import join_entries, join_slices
 from .hoisting import hoist, postpone, regroup, start_with, sum_after
 from .loops import drop_dead_results, merge_loops
 from .products import join_products, join_sums
+from .rerolling import reroll
 from .simplify import RULES, Rule, simplify
 
 __all__ = [
-    "PASSES", "PIPELINE", "RULES", "Rule", "drop_dead_results", "merge_loops", "optimize", "simplify", "stages",
+    "PASSES", "PIPELINE", "RULES", "Rule", "drop_dead_results", "merge_loops", "optimize", "reroll", "simplify",
+    "stages",
 ]  # fmt: skip
 
 PASSES: dict[str, Callable[[Graph], Graph]] = {
-    "simplify": simplify, "start_with": start_with, "sum_after": sum_after, "join_products": join_products,
+    "reroll": reroll, "simplify": simplify, "start_with": start_with, "sum_after": sum_after, "join_products": join_products,
     "regroup": regroup, "join_entries": join_entries, "join_slices": join_slices, "join_sums": join_sums,
     "hoist": hoist, "postpone": postpone, "join_columns": join_columns,
 }  # fmt: skip
 
 # What one pass brings together the next one joins, so some come again.
 PIPELINE = [
-    "simplify", "start_with", "sum_after", "join_products", "regroup", "join_entries", "join_slices", "join_entries",
+    "reroll", "simplify", "start_with", "sum_after", "join_products", "regroup", "join_entries", "join_slices", "join_entries",
     "join_sums", "join_entries", "join_slices", "simplify", "hoist", "simplify", "postpone", "join_columns", "simplify",
 ]
 
@@ -64,8 +67,9 @@ def stages(graph: Graph, without: Iterable[str] = ()) -> Iterator[tuple[str, Gra
     if unknown:
         problem = f"no rewrite is named {', '.join(map(repr, unknown))}"
         raise ArgumentError(explain("optimize", problem, instead=f"one of {', '.join(PASSES)}"))
-    looped = any(True for _ in graph.subgraphs())
-    for name in PIPELINE if looped else PIPELINE[:1]:  # all the others are about loops
+    for number, name in enumerate(PIPELINE):
+        if number == 2 and not any(True for _ in graph.subgraphs()):  # all the others are about loops
+            return
         if name not in without:
             graph = PASSES[name](graph)
             yield name, graph

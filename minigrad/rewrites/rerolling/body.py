@@ -14,6 +14,7 @@ from ...primitives.structure import full, pick
 from ...reverse import cast_to
 from ..editing import stand_in
 from .listing import Listing, Part
+from .names import called, called_as_carry, moving, starred
 from .steps import Before, Column, Each, Law, Same, Shared, Steps
 from .streams import Sources
 
@@ -43,6 +44,7 @@ class Results:
         self.previous: dict[Column, Node | None] = {}
         self.last: dict[Column, Node] = {}
         self.body: dict[Column, Node] = {}
+        self.slices: list[tuple[list[int], Node]] = []  # what comes from outside, and the symbol for it
         self.reverse = False
 
     def place(self, step: int) -> int:
@@ -78,7 +80,8 @@ def build_loop(values: Values, results: Results) -> None:
     outside += [*step.arrays.values(), *[values.value(number) for number in step.closures]]
     like = results.body[steps.columns[-1]]
     node = Node(scan_primitive, tuple(outside), {"loop": loop}, None, None, like=like)
-    node.name, node.scope, node.cotangent_of = None, node.scope.partition("=*")[0].rpartition("/")[0], None
+    around = like.scope.split("=*")[0].rpartition("/")[0] if "=*" in like.scope else like.scope
+    node.name, node.scope, node.cotangent_of = None, around, None
     types = loop.result_types()
     picks = [Node(pick, (node,), {"position": i}, *types[i], like=node) for i in range(len(types))]
     for (column, lag), result in zip(step.carries, picks, strict=False):
@@ -106,20 +109,7 @@ def _goes_backward(values: Values, steps: Steps) -> bool:
             votes += 1 if (stream.stride > 0) != turned else -1
     if votes:
         return votes < 0
-    number = {key: (before, after) for key, before, after in _moving_parts(steps)}
-    return any(after < before for before, after in number.values())
-
-
-def _moving_parts(steps: Steps) -> Iterator[tuple[str, int, int]]:
-    # of t=3/forget and t=4/forget, where a step is followed by the next: t, 3, 4
-    for column in steps.columns:
-        numbers = [x for x in column.values if x is not None][:2]
-        known = [steps.listing.node(x).scope.split("/") for x in numbers]
-        for before, after in zip(*known, strict=False) if len(known) == 2 else ():
-            key, _, number = before.partition("=")
-            other, _, following = after.partition("=")
-            if key == other and number != following and number.isdigit() and following.isdigit():
-                yield key, int(number), int(following)
+    return any(after < before for before, after in moving(steps).values())
 
 
 class _Step:
@@ -127,7 +117,7 @@ class _Step:
 
     def __init__(self, values: Values, results: Results) -> None:
         self.values, self.results, self.steps = values, results, results.steps
-        self.moving = {key for key, _, _ in _moving_parts(self.steps)}
+        self.moving = moving(self.steps)
         self.carries: dict[tuple[Column, int], Node] = {}
         self.slices: dict[Any, Node] = {}
         self.arrays: dict[Any, Node] = {}
@@ -135,7 +125,7 @@ class _Step:
         for column, before in self.steps.starts.items():
             for lag in range(1, len(before) + 1):
                 like = self.values.listing.node(column.proto)
-                self.carries[column, lag] = self.symbol(like, like.shape, like.dtype, self.carry_name(column))
+                self.carries[column, lag] = self.symbol(like, like.shape, like.dtype, called_as_carry(values.sources, self.steps, column))
 
     def node(self, column: Column) -> Node:
         """The operation of a column."""
@@ -143,7 +133,8 @@ class _Step:
         inputs = tuple([self.operand(law, proto.dtype) for law in column.laws])
         made = Node(proto.primitive, inputs, proto.params, proto.shape, proto.dtype, proto.weak, like=proto)
         names = {self.values.listing.node(x).name for x in column.values if x is not None}
-        made.scope, made.name = self.scope(proto.scope), proto.name if len(names) == 1 else None
+        made.scope = starred(self.values.listing.node(column.under).scope, self.moving)
+        made.name = proto.name if len(names) == 1 else None
         return made
 
     def operand(self, law: Law, dtype: np.dtype[Any]) -> Node:
@@ -168,13 +159,14 @@ class _Step:
         if key not in self.slices:
             array = self.values.array(law.values, dtype, self.results.reverse)
             self.arrays[key] = array
-            self.slices[key] = self.symbol(like, array.shape[1:], array.dtype, self.slice_name(law, like))
+            self.slices[key] = self.symbol(like, array.shape[1:], array.dtype, self.slice_name(law))
+            self.results.slices.append((law.values, self.slices[key]))
         return self.slices[key]
 
     def symbol(self, like: Node, shape: tuple[int, ...], dtype: Any, name: str) -> Node:
         """A symbol of the step's own."""
         made = Node(SYMBOL, (), {}, shape, dtype, like=like)
-        made.name, made.scope, made.cotangent_of = name, self.scope(like.scope), None
+        made.name, made.scope, made.cotangent_of = name, starred(like.scope, self.moving), None
         return made
 
     def start(self, column: Column, lag: int) -> Node:
@@ -184,44 +176,11 @@ class _Step:
             return full(shape=like.shape, value=-0.0 if like.dtype.kind == "f" else 0, dtype=like.dtype)
         return cast_to(self.values.value(number), like.dtype)
 
-    # ---- names
-
-    def scope(self, path: str) -> str:
-        """A scope of one step as that of all: t=3/forget -> t=*/forget"""
-        parts = [part.partition("=") for part in path.split("/")]
-        return "/".join([f"{key}=*" if key in self.moving else key + sign + value for key, sign, value in parts])
-
-    def carry_name(self, column: Column) -> str:
-        """What a carry is called: as what it starts from, or after its node."""
-        return called(self.values, column.proto, self.steps, column)
-
-    def slice_name(self, law: Each, like: Node) -> str:
+    def slice_name(self, law: Each) -> str:
         """What a slice is called: x where the array is called xs, else after its node."""
         stream = self.values.sources.stream(law.values)
         if stream is not None and isinstance(stream.source, Part):
             array = self.values.listing.node(stream.source.array)
             if array.is_leaf and array.name:
                 return array.name.removesuffix("s") or array.name
-        return called(self.values, law.values[len(law.values) // 2])
-
-
-def called(values: Values, number: int, steps: Steps | None = None, column: Column | None = None) -> str:
-    """What a value is called that many steps have: by its name, or as a loop's carry, or by its scope; `d_` before it
-    for each time that it is a cotangent.
-    """
-    listing, sources = values.listing, values.sources
-    about, prefix = listing.node(number), ""
-    while about.cotangent_of is not None:
-        about, prefix = about.cotangent_of, prefix + "d_"
-    if about.name:
-        return prefix + about.name
-    found = sources.place(listing.number.get(about, -1)) if prefix else None
-    if found is not None:
-        steps, column = found.steps, found.column
-    if steps is not None and column in steps.starts:
-        start = steps.starts[column][0]
-        node = None if start is None else listing.node(start)
-        if node is not None and node.is_leaf and node.name:
-            return prefix + node.name
-    words = [part for part in about.scope.split("/") if "=" not in part and part not in ("", "backward", "forward")]
-    return prefix + (words[-1] if words else about.primitive.name)
+        return called(self.values.sources, law.values[len(law.values) // 2])

@@ -17,6 +17,7 @@ from ...primitives.text import Cut
 from ...reverse import cast_to
 from .body import Results, build_loop
 from .listing import Part
+from .names import moving, starred
 from .steps import Before, Column, Each, Remainder, Same, Shared, Steps
 from .streams import Place, Sources, Stream
 
@@ -48,6 +49,8 @@ class _Builder:
         self.sources, self.listing = sources, sources.listing
         self.results = {steps: Results(steps) for steps in sources.loops}
         self.remainders = {x: (steps, found) for steps in sources.loops for x, found in steps.remainders.items()}
+        self.shared = {law.value: steps for steps in sources.loops for column in steps.columns
+                       for law in column.laws if isinstance(law, Shared)}  # fmt: skip
         self.made: dict[int, Node] = {}
         self.rows: dict[tuple[Node, int], Node] = {}  # single values out of stacks
         self.cut: dict[tuple[int, ...], list[list[int]]] = {}
@@ -159,17 +162,26 @@ class _Builder:
             build_loop(self, self.results[item])
             return
         node = self.listing.node(item)
-        if item in self.remainders:
-            made = self.whole_sum(*self.remainders[item])
-        elif item >= 0 and self.is_collection(item):
-            made = self.collection(node, self.listing.operands[item])
-        elif item >= 0:
-            made = rebuild(node, [self.value(x) for x in self.listing.operands[item]])
-        else:
-            made = node
-        if made is not node:
-            made.name, made.scope, made.origin, made.cotangent_of = node.name, node.scope, node.origin, node.cotangent_of
+        made = self.node(item)
+        keys = moving(self.shared[item]) if item in self.shared else {}
+        scope = starred(node.scope, keys)  # what all steps share belongs to none of them
+        if made is node and item >= 0 and scope != node.scope:
+            made = Node(node.primitive, node.inputs, node.params, node.shape, node.dtype, node.weak, like=node)
+        if made not in self.listing.number:
+            made.name, made.scope, made.origin, made.cotangent_of = node.name, scope, node.origin, node.cotangent_of
         self.made[item] = made
+
+    def node(self, item: int) -> Node:
+        """The node for a value that is in no loop."""
+        node = self.listing.node(item)
+        if item < 0:
+            return node
+        if item in self.remainders:
+            return self.whole_sum(*self.remainders[item])
+        operands = self.listing.operands[item]
+        if self.is_collection(item):
+            return self.collection(node, operands)
+        return rebuild(node, [self.value(x) for x in operands])
 
     def value(self, number: int) -> Node:
         """What stands for a value."""
@@ -261,15 +273,17 @@ class _Builder:
 
     def name_cotangents(self) -> None:
         """A cotangent is called after its node, whatever became of it."""
+        slices = {x: symbol for results in self.results.values() for values, symbol in results.slices for x in values}
         made = [node for results in self.results.values() for node in results.nodes()]
-        made += [node for node in (*self.made.values(), *self.rows.values()) if node not in self.listing.number]
+        made += [*self.made.values(), *self.rows.values()]
         for node in made:
             about = node.cotangent_of
-            number = None if about is None else self.listing.number.get(about)
+            number = None if about is None or node in self.listing.number else self.listing.number.get(about)
             if number is None:
                 continue
             found = self.sources.place(number)
-            new = self.made.get(number) if found is None else self.results[found.steps].body.get(found.column)
+            new = slices.get(number, self.made.get(number))
+            new = new if found is None else self.results[found.steps].body.get(found.column)
             node.cotangent_of = about if new is None or new is node else new
 
 

@@ -19,6 +19,9 @@ __all__ = ["take_earlier", "take_later"]
 
 UNKNOWN: Any = object()
 
+# What may be computed in vain, at a step that does not need it: nothing that divides, or takes a logarithm of, zero.
+HARMLESS = {"absorb", "add", "matmul", "multiply", "negative", "place", "subtract", "sum", "where"}
+
 
 def take_earlier(steps: Steps, sources: Sources, low: int) -> bool:
     """Put the step before the first in front, if there is one."""
@@ -103,7 +106,13 @@ class _NewStep:
         return None
 
     def is_worth_it(self) -> bool:
-        """Whether at least half of the step is in the graph, and all that comes from outside is known."""
+        """Whether at least half of the step is in the graph, all that comes from outside is known, and what the graph
+        does not have of it does no harm.
+        """
+        for column in self.steps.columns:
+            primitive = self.listing.operations[column.proto].primitive
+            if column not in self.found and primitive.name not in HARMLESS and not primitive.view:
+                return False
         known = all(self.element(law) is not None for law in self.steps.each)
         return known and 2 * self.matched >= len(self.steps.columns)
 

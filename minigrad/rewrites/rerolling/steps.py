@@ -4,12 +4,12 @@
 
 `find_steps` looks at the middle of a stretch, says by what law each operand changes from there to the next step, and
 keeps the steps where all the laws hold. First and last steps often look different: there is no sum yet to be added
-to, a result is not needed any more. `Steps.earlier` and `Steps.later` take such a step in, where what it computes is
-what the laws say.
+to, a result is not needed any more; `ends.py` takes them in.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -26,17 +26,18 @@ __all__ = ["Before", "Column", "Each", "Law", "Remainder", "Same", "Shared", "St
 class Column:
     """One operation of the step. `values` are its numbers step by step, None where the graph does not have it.
 
-    An operation that stands outside and that the steps do again has them too, but is not the steps' own.
+    `proto` is one of them. An operation that stands outside and that the steps do again has values too, but is not the
+    steps' `own`. `under` is an operation in whose scope this one belongs, its own if nothing else is said.
     """
 
-    __slots__ = ("laws", "own", "proto", "values")
+    __slots__ = ("laws", "own", "proto", "under", "values")
 
     def __init__(self, proto: int, laws: list[Law], values: list[int | None], own: bool = True) -> None:
-        self.proto, self.laws, self.values, self.own = proto, laws, values, own
+        self.proto, self.laws, self.values, self.own, self.under = proto, laws, values, own, proto
 
     def part_at(self, listing: Listing, step: int) -> int:
         """The number in the index of a part of an array at a step, which goes up or down by the same each time."""
-        first, second = [(i, x) for i, x in enumerate(self.values) if x is not None][:2]
+        first, second = itertools.islice(((i, x) for i, x in enumerate(self.values) if x is not None), 2)
         at, following = listing.parts[first[1]].at, listing.parts[second[1]].at
         return at + (following - at) // (second[0] - first[0]) * (step - first[0])
 

@@ -49,6 +49,7 @@ def _moved(steps: Steps, sources: Sources, column: Column) -> bool:
     if (total := last.values[-1]) is not None:
         steps.remainders[total] = Remainder(carried, (term.values[-1],))
         steps.following[first] = total
+    first.under = next((other.proto for other in steps.columns if Same(first) in other.laws), column.proto)
     for other in path:
         other.values = [None] * steps.length
     return True
