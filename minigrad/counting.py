@@ -21,7 +21,7 @@ from .memory import Memory
 from .nodes import CONSTANT, Node, Shape
 from .primitives.structure import join, pick, reshape, stack, transpose
 from .primitives.text import ATOM, has_out_form, is_uniform
-from .schedule import Plan, bytes_of, schedule
+from .schedule import Plan, bases_of, bytes_of, schedule, shifted_stacks
 from .work import Work, kind_of, read_by, total, work_of
 from .writer import _count_uses
 
@@ -241,21 +241,29 @@ class _Level:
         plan = schedule(loop)
         inner = _Level(loop.graph, plan, self.steps * loop.length)
         inner.add("views", Work(views=loop.slices))
-        for y in outputs[n:]:
-            if y not in plan.rows:
+        picks = [x for x in self.nodes if x.primitive is pick and x.inputs[0] is node]
+        handed_out = {p.params["position"] for p in picks if p in self.outputs}
+        turned = {x.inputs[0].params["position"] for x in self.nodes if _is_turned(x) and x.inputs[0].inputs[0] is node}
+        shifted = shifted_stacks(loop, set(range(n, len(outputs))) - handed_out - turned)
+        for i, y in enumerate(outputs[n:], start=n):
+            if y not in plan.rows and i not in shifted.values():
                 inner.copy(y)
         carries = tuple(x.name or "carry" for x in symbols[:n])
         self.loops += [LoopCosts(carries, inner.steps, loop.reverse, inner.kinds), *inner.loops]
         self.literals |= inner.literals
         self.buffers += inner.buffers
         self.memory += inner.memory
-        picks = [x for x in self.nodes if x.primitive is pick and x.inputs[0] is node]
-        ends = [p for p in picks if p.params["position"] < n]
-        turned = {x.inputs[0] for x in self.nodes if _is_turned(x)}
+        in_rows = {i for i in range(n) if not bases_of(outputs[i]).isdisjoint(plan.rows)}
+        ends = [p for p in picks if p.params["position"] in in_rows]
         for i, (shape, dtype) in enumerate(loop.result_types()[n:], start=n):
-            mine = [p for p in picks if p.params["position"] == i]
-            values = None if any(p in self.outputs for p in mine) else [*ends, *mine]
-            self.allocate(shape, dtype, values, node, values is not None and any(p in turned for p in mine))
+            mine = [p for p in picks if p.params["position"] in (i, shifted.get(i))]
+            values = None if i in handed_out else [*ends, *mine]
+            if i in shifted:  # one array has both, and starts with the carry's first value
+                self.allocate((shape[0] + 1, *shape[1:]), dtype, values, node)
+                self.add("copies", Work(passes=1, moved=2 * bytes_of(outputs[i])))
+                self.add("views", Work(views=2))
+            elif i not in shifted.values():
+                self.allocate(shape, dtype, values, node, values is not None and i in turned)
         for v in plan.buffers:
             if v not in plan.rows:
                 self.allocate(v.shape, v.dtype, (), node)

@@ -22,7 +22,7 @@ from .errors import ArgumentError, ShapeError, StructureError, explain
 from .forward import push
 from .graph import Graph, Loop, Progress, depending_on, substitute, topological
 from .nodes import CONSTANT, SYMBOL, Node, Primitive, as_node, scope, symbol, tracing, weak_symbol
-from .primitives.structure import full, index, join, pick, reshape, zeros_like
+from .primitives.structure import full, index, join, pick, reshape, transpose, zeros_like
 from .primitives.text import Cut
 from .pytree import Structure, flatten_with_paths
 from .reverse import accumulate, cast_to
@@ -348,7 +348,9 @@ def _backward_loop(
 def _stand_in(node: Node) -> Node:
     # a symbol for a node of another graph, under the same name, scope and line
     made = Node(SYMBOL, (), {}, node.shape, node.dtype, node.weak, like=node)
-    made.name = node.name or node.primitive.name
+    turned = node.primitive is transpose and node.name is None
+    about = node.inputs[0] if turned else node
+    made.name = (about.name or about.primitive.name) + "_T" * turned
     return made
 
 

@@ -18,7 +18,7 @@ from .nodes import Node
 from .primitives.structure import join, pick, reshape, stack, transpose
 from .primitives.text import has_out_form
 
-__all__ = ["Plan", "bases_of", "bytes_of", "handed_on", "schedule"]
+__all__ = ["Plan", "bases_of", "bytes_of", "handed_on", "schedule", "shifted_stacks"]
 
 
 def bytes_of(x: Node) -> int:
@@ -100,3 +100,14 @@ def _place(x: Node, placed: set[Node], uses: dict[Node, int], ends: set[Node]) -
         nested = [o for o in x.inputs if _is_joined(o) and o.shape == x.shape and o.dtype == x.dtype]
         if len(nested) == 1 and uses[nested[0]] == 1 and nested[0] not in ends:
             _place(nested[0], placed, uses, ends)
+
+
+def shifted_stacks(loop: Loop, stacks: set[int]) -> dict[int, int]:
+    """Stacks that are one array but for a row: of a carry's next values, and of those that it had before."""
+    outputs, given, found = loop.graph.outputs, set(loop.graph.inputs), {}
+    for carry, following in zip(loop.graph.inputs, outputs[: loop.carries], strict=False):
+        before = [i for i in sorted(stacks) if outputs[i] is carry]
+        after = [i for i in sorted(stacks) if outputs[i] is following]
+        if before and after and following not in given and after[0] not in found and loop.length:
+            found[after[0]] = before[0]
+    return found

@@ -16,7 +16,7 @@ from .memory import Memory
 from .nodes import CONSTANT, SYMBOL, Node
 from .primitives.structure import index, pick, transpose
 from .primitives.text import ATOM
-from .schedule import bases_of, schedule
+from .schedule import bases_of, schedule, shifted_stacks
 
 __all__ = ["Writer"]
 
@@ -103,7 +103,7 @@ class Writer(Memory):
         ends = [p for p in self.picks[node] if p.params["position"] in in_rows]
         values = {i: None if i in handed_out else [*ends, *[p for p in self.picks[node] if p.params["position"] == i]]
                   for i in stacks}  # fmt: skip
-        shifted = _shifted(loop, set(stacks) - turned - handed_out)
+        shifted = shifted_stacks(loop, set(stacks) - turned - handed_out)
         lasting = []
         for i, name in stacks.items():
             if i in shifted:
@@ -212,17 +212,6 @@ class Writer(Memory):
             for other in {id(t): t for t in [*following, *self.texts.values()] if text.text in t.uses}.values():
                 other.text = pattern.sub(carry, other.text)
                 other.uses = tuple(new.get(x, x) for x in other.uses)
-
-
-def _shifted(loop: Loop, stacks: set[int]) -> dict[int, int]:
-    # stack of a carry's next values -> stack of the values that it had before
-    outputs, given, found = loop.graph.outputs, set(loop.graph.inputs), {}
-    for carry, following in zip(loop.graph.inputs, outputs[: loop.carries], strict=False):
-        before = [i for i in sorted(stacks) if outputs[i] is carry]
-        after = [i for i in sorted(stacks) if outputs[i] is following]
-        if before and after and following not in given and after[0] not in found and loop.length:
-            found[after[0]] = before[0]
-    return found
 
 
 def _count_uses(nodes: Sequence[Node], outputs: Sequence[Node]) -> tuple[dict[Node, int], set[Node]]:

@@ -16,10 +16,10 @@ Run as a script, it checks the gradients against central differences.
 import numpy as np
 
 
+@np.errstate(over="ignore")
 def sigmoid(x, out=None):
     """1 / (1 + exp(-x)). Where exp overflows, the quotient is 0, which is right, so the warning is not."""
-    with np.errstate(over="ignore"):
-        return np.divide(1, 1 + np.exp(-x), out=out)
+    return np.divide(1, 1 + np.exp(-x), out=out)
 
 
 def gru_bptt(
@@ -38,16 +38,16 @@ def gru_bptt(
     units = targets.shape[2]
     # forward
     h = np.zeros((batch, units))
-    h_steps = np.empty((steps, batch, units))
+    every_h = np.empty((steps + 1, batch, units))
+    every_h[0] = h
+    previous_h_steps, h_steps = every_h[:-1], every_h[1:]
     candidate_steps = np.empty((steps, batch, units))
     one_minus_update_steps = np.empty((steps, batch, units))
-    previous_h_steps = np.empty((steps, batch, units))
     update_steps = np.empty((steps, batch, units))
     candidate_inner_sum_steps = np.empty((steps, batch, units))
     reset_steps = np.empty((steps, batch, units))
     for t in range(steps):
         x = xs[t]
-        previous_h_steps[t] = h
         reset = sigmoid(x @ reset_w_x + h @ reset_w_h + reset_b, out=reset_steps[t])
         update = sigmoid(x @ update_w_x + h @ update_w_h + update_b, out=update_steps[t])
         candidate_inner_sum = h @ candidate_w_h + candidate_b_h
@@ -75,17 +75,24 @@ def gru_bptt(
         update = update_steps[t]
         candidate_inner_sum = candidate_inner_sum_steps[t]
         reset = reset_steps[t]
+        # back through h
         d_h = d_h + d_errors[t]
         d_candidate = d_h * one_minus_update
         d_update = -(d_h * candidate) + d_h * previous_h_steps[t]
         d_h = d_h * update
+        # back through candidate
         d_candidate_sum = d_candidate * (1 - candidate * candidate)
         d_reset = d_candidate_sum * candidate_inner_sum
         d_candidate_inner_sum = d_candidate_sum * reset
+        # back through update
         d_update_sum = d_update * (update * (1 - update))
+        # back through reset
         d_reset_sum = d_reset * (reset * (1 - reset))
+        # back through candidate
         d_h = d_h + d_candidate_inner_sum @ candidate_w_h.T
+        # back through update
         d_h = d_h + d_update_sum @ update_w_h.T
+        # back through reset
         d_h = d_h + d_reset_sum @ reset_w_h.T
         d_reset_sum_steps[t] = d_reset_sum
         d_update_sum_steps[t] = d_update_sum

@@ -18,10 +18,10 @@ Run as a script, it checks the gradients against central differences.
 import numpy as np
 
 
+@np.errstate(over="ignore")
 def sigmoid(x, out=None):
     """1 / (1 + exp(-x)). Where exp overflows, the quotient is 0, which is right, so the warning is not."""
-    with np.errstate(over="ignore"):
-        return np.divide(1, 1 + np.exp(-x), out=out)
+    return np.divide(1, 1 + np.exp(-x), out=out)
 
 
 def lstm_bptt(
@@ -41,18 +41,18 @@ def lstm_bptt(
     # forward
     h = np.zeros((batch, units))
     c = np.zeros((batch, units))
-    h_steps = np.empty((steps, batch, units))
+    every_h = np.empty((steps + 1, batch, units))
+    every_h[0] = h
+    previous_h_steps, h_steps = every_h[:-1], every_h[1:]
     tanh_c_steps = np.empty((steps, batch, units))
     output_steps = np.empty((steps, batch, units))
     candidate_steps = np.empty((steps, batch, units))
     input_steps = np.empty((steps, batch, units))
     previous_c_steps = np.empty((steps, batch, units))
     forget_steps = np.empty((steps, batch, units))
-    previous_h_steps = np.empty((steps, batch, units))
     for t in range(steps):
         x = xs[t]
         previous_c_steps[t] = c
-        previous_h_steps[t] = h
         forget = sigmoid(x @ forget_w_x + h @ forget_w_h + forget_b, out=forget_steps[t])
         input_ = sigmoid(x @ input_w_x + h @ input_w_h + input_b, out=input_steps[t])
         candidate = np.tanh(x @ candidate_w_x + h @ candidate_w_h + candidate_b, out=candidate_steps[t])
@@ -80,20 +80,30 @@ def lstm_bptt(
         candidate = candidate_steps[t]
         input_ = input_steps[t]
         forget = forget_steps[t]
+        # back through h
         d_h = d_h + d_errors[t]
         d_output = d_h * tanh_c
         d_c = d_c + d_h * output * (1 - tanh_c * tanh_c)
+        # back through c
         d_input = d_c * candidate
         d_candidate = d_c * input_
         d_forget = d_c * previous_c_steps[t]
         d_c = d_c * forget
+        # back through output
         d_output_sum = d_output * (output * (1 - output))
+        # back through candidate
         d_candidate_sum = d_candidate * (1 - candidate * candidate)
+        # back through input
         d_input_sum = d_input * (input_ * (1 - input_))
+        # back through forget
         d_forget_sum = d_forget * (forget * (1 - forget))
+        # back through output
         d_h = d_output_sum @ output_w_h.T
+        # back through candidate
         d_h = d_h + d_candidate_sum @ candidate_w_h.T
+        # back through input
         d_h = d_h + d_input_sum @ input_w_h.T
+        # back through forget
         d_h = d_h + d_forget_sum @ forget_w_h.T
         d_forget_sum_steps[t] = d_forget_sum
         d_input_sum_steps[t] = d_input_sum

@@ -26,10 +26,10 @@ def rnn_bptt(xs, targets, hidden_w_x, hidden_w_h, hidden_b):
     units = targets.shape[2]
     # forward
     h = np.zeros((batch, units))
-    h_steps = np.empty((steps, batch, units))
-    previous_h_steps = np.empty((steps, batch, units))
+    every_h = np.empty((steps + 1, batch, units))
+    every_h[0] = h
+    previous_h_steps, h_steps = every_h[:-1], every_h[1:]
     for t in range(steps):
-        previous_h_steps[t] = h
         h = np.tanh(xs[t] @ hidden_w_x + h @ hidden_w_h + hidden_b, out=h_steps[t])
     errors = h_steps - targets
     loss = np.sum(errors ** 2, axis=(0, 1, 2))
@@ -40,6 +40,7 @@ def rnn_bptt(xs, targets, hidden_w_x, hidden_w_h, hidden_b):
     d_hidden_sum_steps = np.empty((steps, batch, units))
     for t in reversed(range(steps)):
         h = h_steps[t]
+        # back through hidden
         d_hidden_sum = (d_h + d_errors[t]) * (1 - h * h)
         d_h = d_hidden_sum @ hidden_w_h.T
         d_hidden_sum_steps[t] = d_hidden_sum
