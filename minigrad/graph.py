@@ -11,6 +11,7 @@ order: no walk is recursive.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ def topological(outputs: Iterable[Node], newer_than: int = -1, ends: Container[N
     seen = set(stack)
     while stack:
         user = stack.pop()
-        if user in ends:
+        if ends and user in ends:
             continue
         for node in user.inputs:
             if node not in seen and node.serial > newer_than:
@@ -51,8 +52,7 @@ def topological(outputs: Iterable[Node], newer_than: int = -1, ends: Container[N
     return sorted(seen, key=_serial)
 
 
-def _serial(node: Node) -> int:
-    return node.serial
+_serial: Callable[[Node], int] = operator.attrgetter("serial")
 
 
 def depending_on(
@@ -68,7 +68,7 @@ def depending_on(
     oldest = min(node.serial for node in found)
     order = []
     for node in topological(outputs, oldest - 1, ends):
-        if node in found or any([x in found for x in node.inputs]):
+        if node in found or not found.isdisjoint(node.inputs):
             found.add(node)
             order.append(node)
     return order
@@ -76,12 +76,12 @@ def depending_on(
 
 def rebuild(node: Node, inputs: Sequence[Node]) -> Node:
     """The same operation on other inputs, under the same name, scope and line."""
-    if all(new is old for new, old in zip(inputs, node.inputs, strict=True)):
+    if len(inputs) == len(node.inputs) and all(map(operator.is_, inputs, node.inputs)):
         return node
-    if all(
-        new.shape == old.shape and new.dtype == old.dtype and new.weak == old.weak
-        for new, old in zip(inputs, node.inputs, strict=True)
-    ):
+    for new, old in zip(inputs, node.inputs, strict=True):
+        if new is not old and (new.shape != old.shape or new.dtype != old.dtype or new.weak != old.weak):
+            break
+    else:
         return Node(node.primitive, tuple(inputs), node.params, node.shape, node.dtype, node.weak, like=node)
     if node.primitive.name == "bare" and (not inputs[0].weak or inputs[0].primitive is CONSTANT):
         return inputs[0]
