@@ -32,9 +32,13 @@ def flatten_arguments(
 
 def parameter_names(fn: Callable[..., Any], count: int) -> list[str]:
     """What a function calls its first positional arguments."""
-    code = getattr(getattr(fn, "__wrapped__", fn), "__code__", None)
+    bound = getattr(fn, "__self__", None) is not None
+    while hasattr(fn, "__wrapped__"):
+        fn = fn.__wrapped__
+        bound = bound or getattr(fn, "__self__", None) is not None
+    code = getattr(fn, "__code__", None)
     names = list(code.co_varnames[: code.co_argcount]) if code else []
-    names = names[1:] if getattr(fn, "__self__", None) is not None else names
+    names = names[1:] if bound else names
     rest = code.co_varnames[code.co_argcount + code.co_kwonlyargcount] if code and code.co_flags & 4 else "arg"
     return [names[i] if i < len(names) else f"{rest}{i}" for i in range(count)]
 

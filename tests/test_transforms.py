@@ -415,6 +415,18 @@ def test_methods_and_callables_can_be_transformed() -> None:
     assert mg.grad(Pair(1, 2)._replace(first=mg.sum).first)(INPUT).tolist() == np.ones_like(INPUT).tolist()
 
 
+def test_arguments_of_methods_keep_their_names_under_every_transform() -> None:
+    class Model:
+        def loss(self, weights: Any, xs: Any) -> Any:
+            return mg.sum(weights * xs)
+
+    loss, x = Model().loss, np.ones(3)
+    for f in (loss, mg.grad(loss), mg.compile(loss), mg.compile(mg.grad(loss)), mg.value_and_grad(mg.compile(loss))):
+        assert [node.name for node in mg.trace(f, x, x).inputs] == ["weights", "xs"]
+    second = mg.compile(mg.grad(mg.grad(lambda weights, xs: weights**3 * xs)))
+    assert second.source(2.0, 3.0).count("(weights, xs)") == 1
+
+
 def test_compile_of_grad_of_grad() -> None:
     f = lambda x: x**4 / 4.0  # noqa: E731
     assert mg.compile(mg.grad(mg.grad(f)))(2.0) == 12
