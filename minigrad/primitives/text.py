@@ -85,7 +85,8 @@ def full_literal(shape: tuple[int, ...], value: Any, dtype: np.dtype[Any]) -> st
     named = "np.zeros" if value == 0 and math.copysign(1, value) > 0 else "np.ones" if value == 1 else ""
     if named:
         return f"{named}({literal(shape)}{kind})"
-    return f"np.full({literal(shape)}, {literal(value)}, dtype={literal(dtype)})"
+    kind = "" if dtype == np.float64 and type(value) is float else f", dtype={literal(dtype)}"
+    return f"np.full({literal(shape)}, {literal(value)}{kind})"
 
 
 def _nested(array: np.ndarray[Any, Any]) -> str:

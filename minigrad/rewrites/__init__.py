@@ -38,14 +38,15 @@ __all__ = [
 ]  # fmt: skip
 
 PASSES: dict[str, Callable[[Graph], Graph]] = {
-    "reroll": reroll, "simplify": simplify, "start_with": start_with, "sum_after": sum_after, "join_products": join_products,
-    "regroup": regroup, "join_entries": join_entries, "join_slices": join_slices, "join_sums": join_sums,
-    "hoist": hoist, "postpone": postpone, "join_columns": join_columns,
+    "reroll": reroll, "simplify": simplify, "start_with": start_with, "sum_after": sum_after,
+    "join_products": join_products, "regroup": regroup, "join_entries": join_entries, "join_slices": join_slices,
+    "join_sums": join_sums, "hoist": hoist, "postpone": postpone, "join_columns": join_columns,
 }  # fmt: skip
 
 # What one pass brings together the next one joins, so some come again.
 PIPELINE = [
-    "reroll", "simplify", "start_with", "sum_after", "join_products", "regroup", "join_entries", "join_slices", "join_entries",
+    "reroll", "simplify",
+    "start_with", "sum_after", "join_products", "regroup", "join_entries", "join_slices", "join_entries",
     "join_sums", "join_entries", "join_slices", "simplify", "hoist", "simplify", "postpone", "join_columns", "simplify",
 ]
 

@@ -128,11 +128,11 @@ def _is_worth_it(steps: Steps, sources: Sources) -> bool:
         return bool(steps.remainders)
     if steps.length < FEWEST_STEPS or (steps.length - 1) * len(steps.columns) < FEWEST_OPERATIONS:
         return False
-    for column in steps.columns:
-        node = listing.node(column.proto)
-        if node.weak or node.shape is None:  # neither can be carried or stacked
-            if column in steps.starts or not all(listing.only_used_by(x, made) for x in column.values if x is not None):
-                return False
+    nodes = {column: listing.node(column.proto) for column in steps.columns}
+    for column in [column for column, node in nodes.items() if node.weak or node.shape is None]:
+        asked = [x for x in column.values if x is not None and not listing.only_used_by(x, made)]
+        if asked or column in steps.starts:  # it can be neither stacked nor carried
+            return False
     scattered = set()
     for column in steps.columns:
         for law in [law for law in column.laws if isinstance(law, Each) and sources.stream(law.values) is None]:

@@ -15,7 +15,7 @@ from ...reverse import cast_to
 from ..editing import stand_in
 from .listing import Listing, Part
 from .names import called, called_as_carry, moving, starred
-from .steps import Before, Column, Each, Law, Same, Shared, Steps
+from .steps import Before, Column, Each, Law, Same, Steps
 from .streams import Sources
 
 __all__ = ["Results", "Values", "build_loop"]
@@ -123,9 +123,9 @@ class _Step:
         self.arrays: dict[Any, Node] = {}
         self.closures: dict[int, Node] = {}
         for column, before in self.steps.starts.items():
+            like, name = values.listing.node(column.proto), called_as_carry(values.sources, self.steps, column)
             for lag in range(1, len(before) + 1):
-                like = self.values.listing.node(column.proto)
-                self.carries[column, lag] = self.symbol(like, like.shape, like.dtype, called_as_carry(values.sources, self.steps, column))
+                self.carries[column, lag] = self.symbol(like, like.shape, like.dtype, name)
 
     def node(self, column: Column) -> Node:
         """The operation of a column."""

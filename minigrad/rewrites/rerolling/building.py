@@ -206,13 +206,12 @@ class _Builder:
         if stream is None:
             segments = self.segments(values)
             if len(segments) < len(values):
-                arrays = [self.array(row, dtype, turned) for row in segments]
-                return join(*(arrays[::-1] if turned else arrays), axis=0)
+                rows = [self.array(row, dtype, turned) for row in segments]
+                return join(*(rows[::-1] if turned else rows), axis=0)
             nodes = [self.value(x) for x in values]
             nodes = nodes[::-1] if turned else nodes
             if all(x.primitive is CONSTANT for x in nodes):
-                arrays = [np.asarray(x.cached, dtype=dtype if x.weak else x.dtype) for x in nodes]
-                return as_node(np.stack(arrays))
+                return as_node(np.stack([np.asarray(x.cached, dtype=dtype if x.weak else x.dtype) for x in nodes]))
             return stack(*nodes, axis=0)
         if turned:
             stream = stream._replace(first=stream.first + (len(values) - 1) * stream.stride, stride=-stream.stride)

@@ -100,9 +100,10 @@ class _NewStep:
         if not known or any(x is None for x in known):
             return None
         for number in min((self.listing.users(x) for x in known), key=len):
-            found = self.listing.operands[number]
-            if self.is_like(column, number) and all(x is UNKNOWN or x == y for x, y in zip(operands, found, strict=True)):
-                return number
+            if self.is_like(column, number):
+                pairs = zip(operands, self.listing.operands[number], strict=True)
+                if all(x is UNKNOWN or x == y for x, y in pairs):
+                    return number
         return None
 
     def is_worth_it(self) -> bool:
@@ -270,4 +271,5 @@ class _Later(_NewStep):
 def can_start(listing: Listing, column: Column, number: int) -> bool:
     """Whether a column's carry can begin with this value: a bare number takes the dtype of what it becomes."""
     x, like = listing.node(number), listing.node(column.proto)
-    return alike(x, like) or (x.weak and x.is_leaf and x.shape == like.shape and x.dtype.kind in "if" and like.dtype.kind == "f")
+    becomes = x.weak and x.is_leaf and x.shape == like.shape and x.dtype.kind in "if" and like.dtype.kind == "f"
+    return becomes or alike(x, like)

@@ -60,13 +60,14 @@ class Listing:
                 continue
             operands = tuple([self.number[x] for x in node.inputs])
             params = tuple(params_key(node.params)) if node.params else ()
-            what = kinds.setdefault((node.primitive, params), len(kinds))
-            number = self.number[node] = known.setdefault((what, operands), len(self.operations))
+            operation = kinds.setdefault((node.primitive, params), len(kinds))
+            number = self.number[node] = known.setdefault((operation, operands), len(self.operations))
             if number < len(self.operations):
                 continue
             if node.primitive is index or node.primitive is place or node.shape is None:
                 params = self._moving(number, node, operands, params)
-            kind = kinds.setdefault((node.primitive, params, node.shape, node.dtype, node.weak, len(operands)), len(kinds))
+            what = (node.primitive, params, node.shape, node.dtype, node.weak, len(operands))
+            kind = kinds.setdefault(what, len(kinds))
             self.operations.append(node)
             self.operands.append(operands)
             self.kinds.append(kind)
@@ -79,10 +80,10 @@ class Listing:
         Without `by_weights`, arrays of one shape are as good as each other: a list of arrays has one for each step.
         """
         found: dict[Any, int] = {}
-        tokens = [number if by_weights else (x.shape, x.dtype, x.weak) for number, x in enumerate(self.leaves)]
-        for i, leaf in enumerate(self.leaves):
-            if leaf.primitive is CONSTANT and leaf.shape == ():  # a number may be another in each step
-                tokens[i] = (leaf.dtype, leaf.weak)
+        tokens: list[Any] = []
+        for leaf in self.leaves:  # a number may be another in each step
+            is_number = leaf.primitive is CONSTANT and leaf.shape == ()
+            tokens.append((leaf.shape, leaf.dtype, leaf.weak) if is_number or not by_weights else len(tokens))
         marks = [
             found.setdefault((kind, *[tokens[-1 - x] if x < 0 else None for x in operands]), -1 - len(found))
             if operands and min(operands) < 0 else kind
@@ -111,9 +112,9 @@ class Listing:
         # one list, sorted by what is used: a list for each value would be a great many
         counts = np.fromiter(map(len, self.operands), np.int64, len(self.operands))
         used = np.fromiter(itertools.chain.from_iterable(self.operands), np.int64, int(counts.sum())) + len(self.leaves)
-        self._users = np.repeat(np.arange(len(counts)), counts)[np.argsort(used, kind="stable")].tolist()
+        self._users: list[int] = np.repeat(np.arange(len(counts)), counts)[np.argsort(used, kind="stable")].tolist()
         sizes = np.bincount(used, minlength=len(self.leaves) + len(counts))
-        self._first_user = [0, *np.cumsum(sizes).tolist()]
+        self._first_user: list[int] = [0, *np.cumsum(sizes).tolist()]
 
     def _leaf(self, node: Node, known: dict[Any, int], by_value: set[Any]) -> int:
         key: Any = node
@@ -156,10 +157,11 @@ def _repeated_constants(graph: Graph) -> set[Any]:
 
 def _structure(loop: Loop) -> tuple[Any, ...]:
     # equal for two loops that do the same to their inputs
-    position = {node: i for i, node in enumerate(loop.graph.nodes)}
-    lines = tuple(
-        (n.primitive, n.shape, n.dtype, n.weak, tuple([position[x] for x in n.inputs]), _inner(n)) for n in loop.graph.nodes
-    )
+    nodes = loop.graph.nodes
+    position = {node: i for i, node in enumerate(nodes)}
+    operands = [tuple([position[x] for x in node.inputs]) for node in nodes]
+    pairs = zip(nodes, operands, strict=True)
+    lines = tuple([(n.primitive, n.shape, n.dtype, n.weak, xs, _inner(n)) for n, xs in pairs])
     ends = tuple(position[x] for x in (*loop.graph.inputs, *loop.graph.outputs))
     return lines, ends, loop.carries, loop.slices, loop.manner
 

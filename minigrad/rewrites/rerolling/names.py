@@ -36,8 +36,9 @@ def starred(scope: str, keys: Container[str]) -> str:
 
 
 def called(sources: Sources, number: int) -> str:
-    """What a value is called that many steps have: by its own name, as a loop's carry, or by its scope; after what it is
-    the cotangent of, `d_` before it for each time.
+    """What a value is called that many steps have: by its own name, as a loop's carry, or by its scope.
+
+    A cotangent is called after its node, with `d_` before it.
     """
     about, prefix = sources.listing.node(number), ""
     while about.cotangent_of is not None:

@@ -96,7 +96,7 @@ class Sources:
 
     def _goes_through(self, stream: Stream, values: Sequence[int]) -> bool:
         last = stream.first + (len(values) - 1) * stream.stride
-        if not isinstance(stream.source, Part) and 0 <= min(stream.first, last) and abs(stream.stride) == 1:
+        if not isinstance(stream.source, Part) and min(stream.first, last) >= 0 and abs(stream.stride) == 1:
             column = stream.source[1].values
             rows = column[stream.first : last + 1] if stream.stride > 0 else column[last : stream.first + 1][::-1]
             return rows == list(values)

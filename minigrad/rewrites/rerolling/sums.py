@@ -1,14 +1,14 @@
 """Sums that a loop carries from step to step, where a term of them is better added elsewhere.
 
-    add_at_start(steps, sources)           (e[t] + a) + b, carried to the next step: a + b is carried, and e[t] added there
+    add_at_start(steps, sources)           (e[t] + a) + b, to be carried: a + b is, and e[t] is added in the next step
     place_after(steps)                     c + place(x, shape, t): the x of all steps, stacked, are that sum
 """
 
 from __future__ import annotations
 
 from ...primitives.structure import place
-from .listing import Listing, alike
-from .steps import Before, Column, Each, Law, Remainder, Same, Shared, Steps
+from .listing import alike
+from .steps import Before, Column, Each, Law, Remainder, Same, Steps
 from .streams import Sources
 
 __all__ = ["add_at_start", "place_after"]
