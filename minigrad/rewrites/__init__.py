@@ -9,6 +9,7 @@
     join_entries     equal operations on neighbouring parts of an array become one operation
     join_slices      parts of one array enter and leave a loop as the array
     join_sums        a sum of products becomes one product
+    recompute        what is made in one pass of what is kept anyway is made again, not kept
     hoist            what needs no carry is done before the loop, for all steps at once
     postpone         what no carry needs is done after it
     join_columns     products and sums of columns of one array become one
@@ -29,6 +30,7 @@ from .entries import join_entries, join_slices
 from .hoisting import hoist, postpone, regroup, start_with, sum_after
 from .loops import drop_dead_results, merge_loops
 from .products import join_products, join_sums
+from .recomputing import recompute
 from .rerolling import reroll
 from .simplify import RULES, Rule, simplify
 
@@ -40,14 +42,15 @@ __all__ = [
 PASSES: dict[str, Callable[[Graph], Graph]] = {
     "reroll": reroll, "simplify": simplify, "start_with": start_with, "sum_after": sum_after,
     "join_products": join_products, "regroup": regroup, "join_entries": join_entries, "join_slices": join_slices,
-    "join_sums": join_sums, "hoist": hoist, "postpone": postpone, "join_columns": join_columns,
+    "join_sums": join_sums, "recompute": recompute, "hoist": hoist, "postpone": postpone, "join_columns": join_columns,
 }  # fmt: skip
 
 # What one pass brings together the next one joins, so some come again.
 PIPELINE = [
     "reroll", "simplify",
     "start_with", "sum_after", "join_products", "regroup", "join_entries", "join_slices", "join_entries",
-    "join_sums", "join_entries", "join_slices", "simplify", "hoist", "simplify", "postpone", "join_columns", "simplify",
+    "join_sums", "join_entries", "join_slices", "recompute", "simplify", "hoist", "simplify", "postpone",
+    "join_columns", "simplify",
 ]
 
 
