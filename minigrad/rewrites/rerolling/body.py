@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -86,16 +86,17 @@ def build_loop(values: Values, results: Results) -> None:
     picks = [Node(pick, (node,), {"position": i}, *types[i], like=node) for i in range(len(types))]
     for (column, lag), result in zip(step.carries, picks, strict=False):
         if lag == 1:
-            results.last[column] = _called_like(result, values.listing, column.values[-1])
+            results.last[column] = _called_like(result, values.listing, column.values[-1], step.moving)
     stacks = picks[len(following) :]
     results.stacked = dict(zip(results.stacked, stacks, strict=False))
     results.previous = dict(zip(results.previous, stacks[len(results.stacked) :], strict=True))
 
 
-def _called_like(made: Node, listing: Listing, number: int | None) -> Node:
+def _called_like(made: Node, listing: Listing, number: int | None, keys: Container[str]) -> Node:
     if number is not None:
         node = listing.node(number)
-        made.name, made.scope, made.origin, made.cotangent_of = node.name, node.scope, node.origin, node.cotangent_of
+        made.name, made.origin, made.cotangent_of = node.name, node.origin, node.cotangent_of
+        made.scope = starred(node.scope, keys)
     return made
 
 

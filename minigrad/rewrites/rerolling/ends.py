@@ -38,7 +38,7 @@ def take_earlier(steps: Steps, sources: Sources, low: int) -> bool:
     for column, before in steps.starts.items():
         steps.starts[column] = [*before[1:], new.oldest.get(column)]
     steps.length += 1
-    steps.low = min([steps.low, *[x for x in new.found.values() if x >= low]])
+    steps.low = min([steps.low, *[x for x in new.found.values() if x in new.free]])
     return True
 
 
@@ -52,7 +52,7 @@ def take_later(steps: Steps, sources: Sources, high: int) -> bool:
         column.values.append(new.found.get(column))
     for law in steps.each:
         law.values.append(new.elements[law])
-    steps.high = max([steps.high, *[x + 1 for x in new.found.values() if x < high]])
+    steps.high = max([steps.high, *[x + 1 for x in new.found.values() if x in new.free]])
     steps.following.clear()
     steps.length += 1
     return True
@@ -64,7 +64,7 @@ class _NewStep:
     def __init__(self, steps: Steps, sources: Sources, place: int, free: range) -> None:
         self.steps, self.listing, self.sources = steps, steps.listing, sources
         self.place = place  # in the streams: -1, or the number of steps
-        self.free = free  # the operations that no other loop computes
+        self.free = free  # the operations nearby that no other loop computes
         self.found: dict[Column, int] = {}
         self.matched = 0  # how many are free operations of the same kind
         self.elements: dict[Each, int] = {}
@@ -122,7 +122,7 @@ class _Earlier(_NewStep):
     """The step before the first, read backwards from the values that the first starts from."""
 
     def __init__(self, steps: Steps, sources: Sources, low: int) -> None:
-        super().__init__(steps, sources, -1, range(low, steps.low))
+        super().__init__(steps, sources, -1, range(max(low, steps.low - 2 * steps.width), steps.low))
         self.oldest: dict[Column, int | None] = {}  # what this step in its turn would start from
         self.pending: list[tuple[Column, int]] = []
 
@@ -221,7 +221,7 @@ class _Later(_NewStep):
     """The step after the last, read forwards from the values of the last."""
 
     def __init__(self, steps: Steps, sources: Sources, high: int) -> None:
-        super().__init__(steps, sources, steps.length, range(steps.high, high))
+        super().__init__(steps, sources, steps.length, range(steps.high, min(high, steps.high + 2 * steps.width)))
 
     def complete(self) -> None:
         """Find what the graph has of the step."""

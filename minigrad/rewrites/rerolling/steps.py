@@ -20,6 +20,8 @@ from ...primitives.structure import index
 from .listing import Listing, alike
 from .repeats import FEWEST, Stretch, longest
 
+CHEAP = {"add", "multiply", "negative", "square", "subtract"}  # to do again costs less than to keep
+
 __all__ = ["Before", "Column", "Each", "Law", "Remainder", "Same", "Shared", "Steps", "boundaries", "find_steps"]
 
 
@@ -104,6 +106,7 @@ class Steps:
         numbers = [x for column in columns for x in column.values if x is not None]
         self.first = min(numbers)  # no operation of these steps stands before it
         self.low, self.high = self.first, max(numbers) + 1  # what stands between these is the loop's own
+        self.width = (self.high - self.low) // self.length + 1  # about how many operations a step has
         self.remainders: dict[int, Remainder] = {}
         self.following: dict[Column, int] = {}  # values that a step after the last would have
 
@@ -258,18 +261,22 @@ def _without_slices(listing: Listing, columns: list[Column], starts: dict[Column
     starts = {column: before for column, before in starts.items() if column not in parts}
     if not left:
         return None
-    steps, views = Steps(listing, left, starts), _Views(listing)
+    steps, remade = Steps(listing, left, starts), _Remade(listing, left)
     for column in left:
-        column.laws = [views.law(law) for law in column.laws]
-    steps.columns = [*views.columns.values(), *left]
+        column.laws = [remade.law(law) for law in column.laws]
+    steps.columns = [*remade.columns.values(), *left]
     return steps
 
 
-class _Views:
-    """Views, transposes say, of what comes from outside: made in the loop, wherever else they are made."""
+class _Remade:
+    """What comes from outside, but is made of what the steps take anyway, or is only a view of it: made again by them.
 
-    def __init__(self, listing: Listing) -> None:
+    The backward pass asks for 1 - z or for the transpose of x, whether the forward pass has made it too or not.
+    """
+
+    def __init__(self, listing: Listing, columns: Sequence[Column]) -> None:
         self.listing = listing
+        self.taken = {tuple(law.values) for column in columns for law in column.laws if isinstance(law, Each)}
         self.columns: dict[tuple[int, ...], Column] = {}
 
     def law(self, law: Law) -> Law:
@@ -278,22 +285,25 @@ class _Views:
             return law
         key = tuple(law.values)
         if key not in self.columns:
-            operands = self.viewed(law.values)
-            if operands is None:
+            rows = self.operands(law.values)
+            if rows is None:
                 return law
-            inner = self.law(Each(operands))
-            self.columns[key] = Column(law.values[0], [inner], list(law.values), own=False)
+            laws = [self.law(Each(row)) if len(set(row)) > 1 else Shared(row[0]) for row in rows]
+            self.columns[key] = Column(law.values[0], laws, list(law.values), own=False)
         return Same(self.columns[key])
 
-    def viewed(self, values: list[int]) -> list[int] | None:
-        """What values are views of; None where they are none, or not all of the same kind."""
+    def operands(self, values: list[int]) -> list[list[int]] | None:
+        """What values are made from, operand by operand; None where they are not to be made again."""
         listing = self.listing
-        if min(values) < 0 or not listing.operations[values[0]].primitive.view or values[0] in listing.parts:
+        if min(values) < 0 or values[0] in listing.parts or len({listing.kinds[x] for x in values}) > 1:
             return None
-        operands = [listing.operands[x] for x in values]
-        same = len({listing.kinds[x] for x in values}) == 1 and len(operands[0]) == 1
-        found = [x for x, *_ in operands]
-        return found if same and len(set(found)) > 1 and listing.node(found[0]).shape is not None else None
+        primitive = listing.operations[values[0]].primitive
+        rows = [list(row) for row in zip(*[listing.operands[x] for x in values], strict=True)]
+        changing = [row for row in rows if len(set(row)) > 1]
+        taken = primitive.name in CHEAP and all(tuple(row) in self.taken for row in changing)
+        is_view = primitive.view and all(listing.node(row[0]).shape is not None for row in rows)
+        alike_all = all(alike(listing.node(x), listing.node(row[0])) for row in changing for x in row)
+        return rows if changing and alike_all and (taken or is_view) else None
 
 
 def _from_outside(law: Law, parts: dict[Column, Each], starts: dict[Column, list[int | None]]) -> Law:
