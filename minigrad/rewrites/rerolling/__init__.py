@@ -44,7 +44,16 @@ ENDS = 8  # first and last steps that may look different, on either side
 
 def reroll(graph: Graph) -> Graph:
     """Steps that repeat become loops, in loops too. Values stay the same, but where a sum is taken in another order."""
-    graph = _with_rerolled_steps(graph)
+    rolled = _with_rerolled_steps(graph)
+    for _ in range(ROUNDS):  # what is left between loops may repeat too
+        graph, rolled = rolled, _rolled(rolled)
+        if rolled is graph:
+            break
+        rolled = _with_rerolled_steps(rolled)
+    return rolled
+
+
+def _rolled(graph: Graph) -> Graph:
     listing = Listing(graph)
     sources = Sources(listing)
     cores, low = _cores(listing), 0
@@ -57,8 +66,7 @@ def reroll(graph: Graph) -> Graph:
         if _is_worth_it(steps, sources):
             sources.add(steps)
             low = steps.high
-    rolled = rebuilt(graph, sources)
-    return rolled if rolled is graph else _with_rerolled_steps(rolled)
+    return rebuilt(graph, sources)
 
 
 def _with_rerolled_steps(graph: Graph) -> Graph:
