@@ -21,7 +21,7 @@ __all__ = ["join_columns"]
 
 
 def join_columns(graph: Graph) -> Graph:
-    """a @ b[:, :n] and a @ b[:, n:] are columns of a @ b; so are products and sums of other parts of one array."""
+    """a @ b[:, :n], a @ b[:, n:] -> the columns of a @ b; so with products and sums of other parts of one array."""
     talls: dict[Node, Node] = {}
     groups: dict[tuple[str, Any, Node], list[tuple[Node, Any]]] = {}
     for v in graph.nodes:

@@ -23,7 +23,7 @@ __all__ = ["join_entries", "join_slices"]
 
 
 def join_entries(graph: Graph) -> Graph:
-    """Equal operations, entry by entry, on neighbouring parts of an array in a loop become one on all of them."""
+    """tanh(z[0]), tanh(z[1]) -> the parts of tanh(z[:2]): equal operations, entry by entry, on neighbouring parts."""
     return edit_loops(graph, _joined_entries)
 
 
@@ -123,7 +123,7 @@ def _called(made: Node, v: Node) -> Node:
 
 
 def join_slices(graph: Graph) -> Graph:
-    """Parts of one array enter a loop as that array, and leave it as that array."""
+    """Slices of x[:, 0], x[:, 1] -> the slice of x, and its parts in the step; stacks of z[0], z[1] -> that of z."""
     return edit_loops(graph, _joined_slices)
 
 

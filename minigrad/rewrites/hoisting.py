@@ -45,7 +45,7 @@ def is_zero(x: Node) -> bool:
 
 
 def hoist(graph: Graph) -> Graph:
-    """What depends on slices and closures, and on no carry, is computed before the loop, for all steps at once.
+    """x[t] @ w in every step -> the steps of x @ w, computed at once before the loop: what depends on no carry.
 
     Products always, what leads to them, and what is added to them; other work only where all steps fit the cache.
     """
@@ -203,7 +203,10 @@ def _all_terms(v: Node, inner: set[Node]) -> list[Node]:
 
 
 def start_with(graph: Graph) -> Graph:
-    """A slice that is zero but at the first step, and that is added to a carry, is added to the carry's start."""
+    """h + x[t] -> h, which starts with h0 + x[first], where x is zero but at the loop's first step.
+
+    Only where neither the carry nor the slice is used otherwise.
+    """
     return edit_loops(graph, _started_with)
 
 
@@ -236,7 +239,10 @@ def _started_with(loop: LoopEditor) -> bool:
 
 
 def sum_after(graph: Graph) -> Graph:
-    """A carry that only adds up products or sums leaves the loop: one product, or one sum, of stacks after it."""
+    """The carry s + x.T @ y -> s0 + tall(xs).T @ tall(ys) after the loop, and s + sum(x) -> s0 + sum(xs).
+
+    Only where the carry adds up and is used for nothing else. The carries are one less, x and y are stacked.
+    """
     return edit_loops(graph, _summed_after)
 
 
@@ -327,7 +333,10 @@ def _product_of_stacks(u: Node, v: Node) -> Node:
 
 
 def postpone(graph: Graph) -> Graph:
-    """What is stacked and feeds no carry, if there is a product in it, is computed after the loop, from stacks."""
+    """The stack of y = f(h @ w) -> f(hs @ w) after the loop, where y feeds no carry and a product is in it.
+
+    Not where h is stacked for this alone and is much larger than y.
+    """
     return edit_loops(graph, _postponed)
 
 

@@ -24,7 +24,7 @@ __all__ = ["join_products", "join_sums"]
 
 
 def join_products(graph: Graph) -> Graph:
-    """Products in a loop that share an operand become one, and so does a sum of products."""
+    """h @ w1, h @ w2 -> the parts of h @ stack([w1, w2]), in a loop where w1 and w2 stay; w1 @ h, w2 @ h too."""
     return edit_loops(graph, _joined_products)
 
 
@@ -82,7 +82,10 @@ def _kinds_of_use(nodes: Sequence[Node]) -> dict[Node, str]:
 
 
 def join_sums(graph: Graph) -> Graph:
-    """A sum of products in a loop becomes one product of joined operands."""
+    """d1 @ v1 + d2 @ v2 -> sum(stack([d1, d2]) @ stack([v1, v2]), axis=0), in a loop where v1 and v2 stay.
+
+    Of vectors and single rows, and of d1, d2 with different widths: concatenate([d1, d2], -1) @ concatenate([v1, v2]).
+    """
     return edit_loops(graph, _joined_sums)
 
 

@@ -17,7 +17,10 @@ CHEAP = {"add", "subtract", "multiply", "negative"}  # entry by entry, in about 
 
 
 def recompute(graph: Graph) -> Graph:
-    """A stack that is a sum, difference or product of what another loop stacks anyway is computed where it is read."""
+    """The slice of a stack of 1 - z -> 1 - z, of the slice of the stack of z; sums and products too.
+
+    Only where the loop that stacks it stacks all that it is made from, too.
+    """
     return edit_loops(graph, _recomputed)
 
 
