@@ -28,9 +28,10 @@ from .evaluation import run_graph
 from .explaining import Explanation, explained
 from .graph import Graph
 from .nodes import Node
-from .pytree import Structure, is_fixed, sign
+from .pytree import Structure, is_fixed, sign, tree_map
 from .rewrites import PASSES, merge_loops
 from .source import generate
+from .specialising import specialised
 from .tracing import call_on_symbols, flatten_arguments, parameter_names, symbols_like, trace
 from .transforms import finish
 
@@ -104,12 +105,15 @@ class Compiled:
     def __reduce__(self) -> tuple[Any, ...]:
         return Compiled, (self._fn, self._check_finite, self._without, self._in_loop)
 
-    def given(self, *first: Any) -> Callable[..., Any]:
+    def given(self, *first: Any, copy: bool = False) -> Callable[..., Any]:
         """The function of the other arguments, where these stay the same objects: `f.given(a)(b)` is `f(a, b)`.
 
         What is written into their arrays counts at the next call. It is faster where they cannot change in other ways:
-        where they are tuples and frozen dataclasses of arrays.
+        where they are tuples and frozen dataclasses of arrays. With `copy` they are taken as they are now, so nothing
+        that changes later counts, and what depends on them alone is computed once.
         """
+        if copy:
+            return _Given(self, tree_map(_copied, first), copied=True)
         return _Given(self, first) if is_fixed(first) else functools.partial(self, *first)
 
     def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any]) -> tuple[Any, ...]:
@@ -160,20 +164,26 @@ class Compiled:
         self._warn_of_retracing(start, end)
         return kept
 
-    def _traced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Made:
+    def _traced(self, args: tuple[Any, ...], kwargs: dict[str, Any], known: int = 0) -> _Made:
+        # of the first leaves, `known` will always have the values that they have now: `run` is of the others
         pairs, structure = flatten_arguments(self._fn, args, kwargs)
         symbols = symbols_like(pairs)
         results, out_structure = call_on_symbols(self._fn, symbols, structure)
         graph = Graph(symbols, [node for _, node in results], structure, out_structure)
         run: Callable[..., Sequence[Any]]
+        first: Sequence[Any] = [leaf for _, leaf in pairs[:known]]
         if graph.free:  # from a trace around this one
             run = lambda *leaves: finish(graph.outputs, graph.inputs, leaves)  # noqa: E731
         elif self._check_finite:
             merged = merge_loops(graph)
             run = lambda *leaves: run_graph(merged, leaves, check_finite=True)  # noqa: E731
         else:
-            source = generate(graph, self._name, self._without, self._in_loop)
+            if known:
+                source, first = specialised(graph, [leaf for _, leaf in pairs[:known]], self._name, self._without)
+            else:
+                source = generate(graph, self._name, self._without, self._in_loop)
             run = source.run if all(type(leaf) is np.ndarray for _, leaf in pairs) else source
+        run = functools.partial(run, *first) if first else run
         leaves = tuple((path, node.shape, node.dtype) for (path, _), node in zip(pairs, symbols, strict=True))
         return _Made(run, out_structure, structure, leaves)
 
@@ -234,34 +244,40 @@ class _Given:
     Nobody looks at the shapes and dtypes of their arrays again: NumPy deprecates changing those in place.
     """
 
-    __slots__ = ("_compiled", "_first", "_leaves", "_made")
+    __slots__ = ("_compiled", "_copied", "_first", "_leaves", "_made")
 
-    def __init__(self, compiled: Compiled, first: tuple[Any, ...]) -> None:
-        self._compiled, self._first = compiled, first
+    def __init__(self, compiled: Compiled, first: tuple[Any, ...], copied: bool = False) -> None:
+        self._compiled, self._first, self._copied = compiled, first, copied
         self._leaves: list[Any] = []
         self._made: dict[Any, _Made] = {}  # by the key of the other arguments
         sign(first, self._leaves, [])
 
     def __call__(self, *rest: Any) -> Any:
-        leaves: list[Any] = self._leaves.copy()
+        leaves: list[Any] = []
         parts: list[Any] = []
         try:
             sign(rest, leaves, parts)
         except MinigradError:
             return self._compiled(*self._first, *rest)  # raises the same, and knows what the argument is called
-        key = tuple(parts)
-        made = self._made.get(key)
-        return made.result.rebuild(made.run(*leaves)) if made else self._call_anew(key, (*self._first, *rest))
+        made = self._made.get(tuple(parts))
+        if made is None:
+            if any(isinstance(leaf, Node) for leaf in (*self._leaves, *leaves)):
+                return self._compiled(*self._first, *rest)
+            made = self._made[tuple(parts)] = self._make((*self._first, *rest))
+        return made.result.rebuild(made.run(*leaves))
 
-    def _call_anew(self, key: tuple[Any, ...], args: tuple[Any, ...]) -> Any:
-        result = self._compiled(*args)
-        made = self._compiled._made.get(self._compiled._key(args, {}, []))
-        if made is not None:  # there is nothing where some argument is a node
-            self._made[key] = made
-        return result
+    def _make(self, args: tuple[Any, ...]) -> _Made:
+        if self._copied:
+            return self._compiled._traced(args, {}, known=len(self._leaves))
+        made = self._compiled._make_once(self._compiled._key(args, {}, []), args, {})
+        return made._replace(run=functools.partial(made.run, *self._leaves))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _Given, (self._compiled, self._first)
+        return _Given, (self._compiled, self._first, self._copied)
+
+
+def _copied(leaf: Any) -> Any:
+    return np.array(leaf) if isinstance(leaf, np.ndarray) else leaf
 
 
 def compile(fn: Callable[..., Any], *, check_finite: bool = False, without: Iterable[str] | str = ()) -> Compiled:

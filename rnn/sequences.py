@@ -153,6 +153,9 @@ class Stateful:
     x: (batch, input), or (input,) without a batch. `head` maps the output h to y: a matrix (hidden, out), or a
     function of h. The state starts at zero and is kept as `net.state`; set it, or `reset()` it.
 
+    What is written into the arrays of the cell and the head counts at the next step. With `copy` they are taken as they
+    are now, for good, and steps are faster: the compiler joins the gates' weights, once.
+
     Outside a trace NumPy arrays come back; where the cell, the head or x are nodes, nodes do, and gradients reach
     through any number of steps and nets. A net belongs to the trace that it was made in: stepping it inside another
     raises, since its state would mix the two.
@@ -164,15 +167,18 @@ class Stateful:
     ('ndarray', (1,), False)
     """
 
-    def __init__(self, cell: Any, head: Any = None, state: Any = None) -> None:
+    def __init__(self, cell: Any, head: Any = None, state: Any = None, copy: bool = False) -> None:
         if not callable(cell) or not hasattr(cell, "initial_state"):
             raise TypeError(
                 mg.errors.explain("Stateful", f"{type(cell).__name__} is no cell", instead="rnn.LSTMCell.init(...)")
             )
         self.cell, self.head, self.state = cell, head, state
         self._made_in = tracing.current()
+        self._copy = copy
         self._compiled = Compiled(_one_step, in_loop=True)
         self._prepared: Any = None, None, None  # cell, head, and the compiled step of these two
+        if copy:
+            self._prepare()
 
     def reset(self) -> None:
         """Forget: the next step starts from the cell's initial state."""
@@ -189,14 +195,18 @@ class Stateful:
         if self._made_in is not None:
             y, self.state = _one_step(self.cell, self.head, x, self.state)
             return y
-        # The weights are handed over anew at each step, gate by gate: their owner may have written into them, so that
-        # nothing made of them can be kept, not even the joined matrix that a loop multiplies by.
+        # Without a copy the weights are handed over anew at each step, gate by gate: their owner may have written into
+        # them, so that nothing made of them can be kept, not even the joined matrix that a loop multiplies by.
         cell, head, run = self._prepared
         if cell is not self.cell or head is not self.head:
-            run = self._compiled.given(self.cell, self.head)
-            self._prepared = self.cell, self.head, run
+            run = self._prepare()
         y, self.state = run(x, self.state)
         return y
+
+    def _prepare(self) -> Any:
+        run = self._compiled.given(self.cell, self.head, copy=self._copy)
+        self._prepared = self.cell, self.head, run
+        return run
 
 
 def _one_step(cell: Any, head: Any, x: Array, state: Any) -> tuple[Any, Any]:

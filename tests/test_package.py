@@ -28,6 +28,7 @@ ROOMS = {
     "minigrad": [
         "errors", "pytree", "nodes", "graph", "primitives", "indexing", "evaluation", "numpy_api", "tracing", "uses",
         "reverse", "forward", "loop", "rewrites", "schedule", "naming", "expressions", "memory", "writer", "source",
+        "specialising",
         "phrases", "work", "counting", "obstacles", "explaining",
         "transforms", "compiling", "sizes", "prose", "wording", "textbook", "checking", "drawing", "methods",
         "__init__", "__main__",

@@ -20,6 +20,7 @@ Array = Any
 RNG = np.random.default_rng(0)
 XS = RNG.normal(size=(6, 2, 3))
 KINDS = {"rnn": rnn.RNNCell, "lstm": rnn.LSTMCell, "gru": rnn.GRUCell}
+both_ways = pytest.mark.parametrize("copies", [False, True], ids=["by reference", "copied"])
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
 
 
@@ -33,8 +34,8 @@ def by_hand(cell: Any, head: Any, x: Array, state: Any) -> tuple[Array, Any]:
 class Beside:
     """A net, and what it should give: every step is taken by hand as well."""
 
-    def __init__(self, cell: Any, head: Any = None) -> None:
-        self.net = rnn.Stateful(cell, head)
+    def __init__(self, cell: Any, head: Any = None, copy: bool = False) -> None:
+        self.net = rnn.Stateful(cell, head, copy=copy)
 
     def step(self, x: Array) -> Array:
         net, before = self.net, copy.deepcopy(self.net.state)
@@ -62,8 +63,23 @@ def test_what_is_written_into_weights_counts_at_the_next_step(kind: Any) -> None
         assert not np.allclose(net.step(XS[1]), before)
 
 
-def test_what_is_written_into_x_and_the_state_counts() -> None:
-    net, x = Beside(rnn.LSTMCell.init(3, 4, rng=0)), XS[0].copy()
+@every_kind
+def test_what_is_written_into_weights_does_not_count_where_they_were_copied(kind: Any) -> None:
+    cell, head = kind.init(3, 4, rng=0), RNG.normal(size=(4, 2))
+    net, twin = rnn.Stateful(cell, head, copy=True), rnn.Stateful(copy.deepcopy(cell), head.copy())
+    for leaf in [*mg.tree_leaves(cell), head]:
+        leaf[...] = np.nan  # before the first step, too
+    for x in XS:
+        np.testing.assert_allclose(net.step(x), twin.step(x), rtol=1e-12)
+    net.state = None
+    assert np.all(np.isfinite(net.step(XS[0, 0]))), "in another shape too"
+    net.cell = copy.copy(cell)
+    assert np.all(np.isnan(net.step(XS[1, 0]))), "another cell counts"
+
+
+@both_ways
+def test_what_is_written_into_x_and_the_state_counts(copies: bool) -> None:
+    net, x = Beside(rnn.LSTMCell.init(3, 4, rng=0), copy=copies), XS[0].copy()
     net.step(x)
     x *= -1
     net.step(x)
@@ -71,8 +87,9 @@ def test_what_is_written_into_x_and_the_state_counts() -> None:
     net.step(x)
 
 
-def test_another_cell_or_head_counts() -> None:
-    net = Beside(rnn.LSTMCell.init(3, 4, rng=0), np.ones((4, 2)))
+@both_ways
+def test_another_cell_or_head_counts(copies: bool) -> None:
+    net = Beside(rnn.LSTMCell.init(3, 4, rng=0), np.ones((4, 2)), copies)
     net.step(XS[0])
     net.net.cell = rnn.LSTMCell.init(3, 4, rng=1)
     net.step(XS[1])
@@ -115,6 +132,33 @@ class Around:
         return self.inner.initial_state(batch)
 
 
+@dataclasses.dataclass(frozen=True)
+class Layers:
+    """A frozen cell of two, of which the second is a list; its head is a dict. Wrapped, nothing of it is fixed."""
+
+    lower: Any
+    upper: list[Any]
+
+    def __call__(self, x: Array, state: Any) -> tuple[Any, Any]:
+        h, low = self.lower(x, state["low"])
+        y, high = self.upper[0](h, state["high"])
+        return (y, h), {"low": low, "high": high}
+
+    def initial_state(self, batch: int | None) -> Any:
+        return {"low": self.lower.initial_state(batch), "high": self.upper[0].initial_state(batch)}
+
+
+def test_a_cell_of_cells_with_any_containers_gives_the_same_by_reference_and_copied() -> None:
+    cell = Layers(rnn.LSTMCell.init(3, 4, rng=0), [rnn.GRUCell.init(4, 5, rng=1)])
+    nets = [
+        rnn.Stateful(cell, lambda outputs: mg.concatenate(outputs, axis=-1), copy=copies) for copies in (False, True)
+    ]
+    for x in XS:
+        a, b = (net.step(x) for net in nets)
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+        assert a.shape == (2, 9) and nets[1].state["low"].c.shape == (2, 4)
+
+
 @pytest.mark.parametrize("around", [lambda cell: cell, Around], ids=["open", "in a frozen one"])
 def test_cells_whose_containers_change_are_read_at_each_step(around: Callable[[Any], Any]) -> None:
     cell = Open(RNG.normal(size=(3, 4)), [RNG.normal(size=(4, 4))], {"b": np.ones(4)})
@@ -130,9 +174,10 @@ def test_cells_whose_containers_change_are_read_at_each_step(around: Callable[[A
     assert not np.array_equal(net.step(XS[1]), first)
 
 
+@both_ways
 @every_kind
-def test_states_set_by_hand_count(kind: Any) -> None:
-    net = Beside(kind.init(3, 4, rng=0))
+def test_states_set_by_hand_count(kind: Any, copies: bool) -> None:
+    net = Beside(kind.init(3, 4, rng=0), copy=copies)
     net.step(XS[0])
     kept = net.net.state
     rest = [net.step(x) for x in XS[1:]]
@@ -148,8 +193,9 @@ def test_states_set_by_hand_count(kind: Any) -> None:
         assert type(net.net.state) is rnn.LSTMState
 
 
-def test_shapes_and_dtypes_may_change_from_step_to_step() -> None:
-    net = Beside(rnn.GRUCell.init(3, 4, rng=0, dtype="float32"))
+@both_ways
+def test_shapes_and_dtypes_may_change_from_step_to_step(copies: bool) -> None:
+    net = Beside(rnn.GRUCell.init(3, 4, rng=0, dtype="float32"), copy=copies)
     assert net.step(XS[0].astype("float32")).dtype == np.float32
     assert net.step(XS[1]).dtype == np.float64
     assert net.step(XS[2].astype("float32")).dtype == np.float64, "the state is in float64 now"
@@ -162,8 +208,9 @@ def test_shapes_and_dtypes_may_change_from_step_to_step() -> None:
     assert net.step(XS[:2, 0]).shape == (2, 4)
 
 
-def test_an_x_that_does_not_fit_is_an_error_each_time_and_changes_nothing() -> None:
-    net = Beside(rnn.LSTMCell.init(3, 4, rng=0))
+@both_ways
+def test_an_x_that_does_not_fit_is_an_error_each_time_and_changes_nothing(copies: bool) -> None:
+    net = Beside(rnn.LSTMCell.init(3, 4, rng=0), copy=copies)
     for _ in range(2):
         net.step(XS[0])
         state = net.net.state
@@ -176,10 +223,11 @@ def test_an_x_that_does_not_fit_is_an_error_each_time_and_changes_nothing() -> N
 # -------------------------------------------------------------------------------------------------- what comes back
 
 
+@both_ways
 @every_kind
-def test_results_belong_to_the_caller(kind: Any) -> None:
+def test_results_belong_to_the_caller(kind: Any, copies: bool) -> None:
     cell = kind.init(3, 4, rng=0)
-    net, untouched = rnn.Stateful(cell), rnn.Stateful(cell)
+    net, untouched, kept = (rnn.Stateful(cell, copy=copies) for _ in range(3))
     outputs, states = [], []
     for x in XS:
         y = net.step(x)
@@ -189,16 +237,16 @@ def test_results_belong_to_the_caller(kind: Any) -> None:
         assert not any(np.shares_memory(a, b) for i, a in enumerate(arrays) for b in arrays[:i])
         assert np.array_equal(untouched.step(x), y)
         y[...] = np.nan
-    kept = rnn.Stateful(cell)
     all_ys = [kept.step(x) for x in XS]
     assert all(np.array_equal(a, b) for a, b in zip(outputs, all_ys, strict=True)), (
         "no step writes into an earlier one's"
     )
 
 
-def test_nodes_come_back_where_something_is_a_node_and_arrays_again_afterwards() -> None:
+@both_ways
+def test_nodes_come_back_where_something_is_a_node_and_arrays_again_afterwards(copies: bool) -> None:
     cell = rnn.GRUCell.init(3, 4, rng=0)
-    net = rnn.Stateful(cell)
+    net = rnn.Stateful(cell, copy=copies)
     first = net.step(XS[0])
     net.reset()
     x = mg.constant(XS[0])
@@ -215,7 +263,7 @@ def test_nodes_come_back_where_something_is_a_node_and_arrays_again_afterwards()
     assert isinstance(net.step(XS[0]), mg.Node)
 
 
-def test_copies_step_by_themselves() -> None:
+def test_copies_of_nets_step_by_themselves() -> None:
     cell, head = rnn.LSTMCell.init(3, 4, rng=0), np.ones((4, 1))
     net = Beside(cell, head)
     net.step(XS[0])
@@ -227,10 +275,11 @@ def test_copies_step_by_themselves() -> None:
         assert np.all(cell.forget.b == 1) and np.all(head == 1)
 
 
+@both_ways
 @every_kind
-def test_many_threads_step_their_own_nets_of_one_cell(kind: Any) -> None:
+def test_many_threads_step_their_own_nets_of_one_cell(kind: Any, copies: bool) -> None:
     cell = kind.init(3, 4, rng=0)
-    expected = [rnn.Stateful(cell).step(XS[0] * n) for n in range(8)]
+    expected = [rnn.Stateful(cell, copy=copies).step(XS[0] * n) for n in range(8)]
     results: list[list[Array]] = [[] for _ in range(8)]
     start = threading.Barrier(8)
 
@@ -238,10 +287,12 @@ def test_many_threads_step_their_own_nets_of_one_cell(kind: Any) -> None:
         start.wait(60)
         for _ in range(50):
             results[n].append(
-                rnn.Stateful(cell).step(XS[0] * n) if n % 2 else shared(XS[0] * n, cell.initial_state(2))[0]
+                rnn.Stateful(cell, copy=copies).step(XS[0] * n)
+                if n % 2
+                else shared(XS[0] * n, cell.initial_state(2))[0]
             )
 
-    net = rnn.Stateful(cell)
+    net = rnn.Stateful(cell, copy=copies)
     net.step(XS[0])
     shared = net._prepared[-1]  # what a net calls, by several threads at once
     threads = [threading.Thread(target=work, args=(n,), daemon=True) for n in range(8)]

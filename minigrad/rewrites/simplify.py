@@ -178,6 +178,13 @@ def index_of_all(y: Node, x: Node, index: Any) -> Any:
 
 
 @rule("index")
+def index_of_one(y: Node, x: Node, index: Any) -> Any:
+    """x.reshape(1, *x.shape)[0] -> x"""
+    alone = x.primitive is reshape and x.shape == (1, *x.inputs[0].shape)
+    return x.inputs[0] if alone and index == (0,) else None
+
+
+@rule("index")
 def index_of_stack(y: Node, x: Node, index: Any) -> Any:
     """stack([a, b])[0] -> a"""
     if x.primitive is structure.stack and x.params["axis"] == 0 and index and isinstance(index[0], int):
