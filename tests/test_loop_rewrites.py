@@ -540,6 +540,8 @@ def test_a_sum_of_products_becomes_one(case: Case) -> None:
         lambda h, x, w, v, b: (mg.tanh(h @ w + x), None),  # one product
         lambda h, x, w, v, b: (mg.tanh(h @ w - x @ v), None),  # no sum
         lambda h, x, w, v, b: (mg.tanh(h @ w + mg.sin(x @ v)), None),  # no product
+        lambda h, x, w, v, b: (mg.tanh((p := h @ w) + x @ v) * p, None),  # a product that is needed by itself
+        lambda h, x, w, v, b: (mg.tanh((p := h @ w) + x @ v), p),
         lambda h, x, w, v, b: (mg.tanh(h @ w + x @ v + b), None),  # a term that is broadcast
         lambda h, x, w, v, b: (mg.tanh(h @ w + h @ x.T), None),  # no weights
         lambda h, x, w, v, b: (mg.tanh(w @ h + v @ x), None),  # columns: each product is of its own
@@ -547,7 +549,7 @@ def test_a_sum_of_products_becomes_one(case: Case) -> None:
 )
 def test_sums_of_other_terms_stay(step: Any) -> None:
     def run(h: Any, xs: Any, w: Any, v: Any, b: Any) -> Any:
-        return mg.scan(lambda h, x: step(h, x, w, v, b), h, xs)[0]
+        return mg.scan(lambda h, x: step(h, x, w, v, b), h, xs)
 
     assert_left_alone("join_sums", run, *BATCH.draw((3, 3), (4, 3, 3), (3, 3), (3, 3), (3,)))
 

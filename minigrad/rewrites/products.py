@@ -104,7 +104,8 @@ def _joined_sums(loop: LoopEditor) -> bool:
             if v.primitive is not add or v not in varying or v in inner:
                 continue
             terms = _flat_terms(v, inner, users, ends)
-            products = [x for x in terms if _is_weighted(x, varying)]
+            # one that is used elsewhere too would be computed twice
+            products = [x for x in terms if _is_weighted(x, varying) and len(users[x]) == 1 and x not in ends]
             right = [x for x in products if x.inputs[0] in varying]
             left = [x for x in products if x.inputs[1] in varying]
             products = right if len(right) > 1 else left if len(left) > 1 else []
