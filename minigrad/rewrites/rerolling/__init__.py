@@ -39,6 +39,7 @@ __all__ = ["reroll"]
 FEWEST_STEPS, FEWEST_OPERATIONS = 4, 12  # of what is worth a loop
 TAKEN = -(1 << 40)
 ROUNDS = 12  # of looking again at what is left
+PATIENCE = 8  # how many times all operations are looked at in a round, where they look alike and are not
 ENDS = 8  # first and last steps that may look different, on either side
 
 
@@ -103,11 +104,13 @@ def _cores(listing: Listing) -> list[list[Steps]]:
 
 def _cores_among(listing: Listing, marks: Marks, taken: np.ndarray[Any, np.dtype[np.bool_]]) -> Iterator[list[Steps]]:
     # the longest stretches first; on both sides room is left for a step that looks different
+    patience = PATIENCE * len(marks)
     for whole in repeats(marks):
         start, stop = longest(~taken[whole.start : whole.stop])
         stretch = Stretch(whole.start + start, whole.start + stop, whole.period)
-        if stretch.size < FEWEST * stretch.period:
+        if stretch.size < FEWEST * stretch.period or patience < 0:
             continue
+        patience -= stretch.size
         ways = [find_steps(listing, stretch, boundary) for boundary in boundaries(listing, stretch)]
         good = [steps for steps in ways if steps and steps.length * len(steps.columns) >= FEWEST_OPERATIONS]
         if good:
@@ -136,18 +139,18 @@ def _is_worth_it(steps: Steps, sources: Sources) -> bool:
         return bool(steps.remainders)
     if steps.length < FEWEST_STEPS or (steps.length - 1) * len(steps.columns) < FEWEST_OPERATIONS:
         return False
-    nodes = {column: listing.node(column.proto) for column in steps.columns}
-    for column in [column for column, node in nodes.items() if node.weak or node.shape is None]:
-        asked = [x for x in column.values if x is not None and not listing.only_used_by(x, made)]
-        if asked or column in steps.starts:  # it can be neither stacked nor carried
-            return False
     scattered = set()
     for column in steps.columns:
-        for law in [law for law in column.laws if isinstance(law, Each) and sources.stream(law.values) is None]:
-            nodes = [listing.node(x) for x in law.values]
-            if nodes[0].weak and not _takes_numbers(listing.node(column.proto), nodes):
+        node = listing.node(column.proto)
+        if column.own and (node.weak or node.shape is None):  # it can be neither stacked nor carried
+            asked = [x for x in column.values if x is not None and not listing.only_used_by(x, made)]
+            if asked or column in steps.starts:
                 return False
-            if not all(x.primitive is CONSTANT for x in nodes):
+        for law in [law for law in column.laws if isinstance(law, Each) and sources.stream(law.values) is None]:
+            values = [listing.node(x) for x in law.values]
+            if values[0].weak and not _takes_numbers(node, values):
+                return False
+            if not all(x.primitive is CONSTANT for x in values):
                 scattered.add(tuple(law.values))
     return not scattered or _may_be_stacked(steps, scattered)
 

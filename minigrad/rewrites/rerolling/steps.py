@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...nodes import Primitive
 from ...primitives.structure import index
 from .listing import Listing, alike
 from .repeats import FEWEST, Stretch, longest
@@ -269,41 +270,54 @@ def _without_slices(listing: Listing, columns: list[Column], starts: dict[Column
 
 
 class _Remade:
-    """What comes from outside, but is made of what the steps take anyway, or is only a view of it: made again by them.
+    """What comes from outside, but is only a view, or is made of what the steps take anyway: made again by the steps.
 
-    The backward pass asks for 1 - z or for the transpose of x, whether the forward pass has made it too or not.
+    The backward pass asks for the transpose of x, or for 1 - z, whether or not the forward pass has made it too.
     """
 
     def __init__(self, listing: Listing, columns: Sequence[Column]) -> None:
         self.listing = listing
-        self.taken = {tuple(law.values) for column in columns for law in column.laws if isinstance(law, Each)}
         self.columns: dict[tuple[int, ...], Column] = {}
+        taken = {tuple(law.values) for column in columns for law in column.laws if isinstance(law, Each)}
+        for row in sorted(taken):
+            operands = self.operands(row)
+            changing = {x for x in operands if len(set(x)) > 1}
+            if changing and self.primitive(row).name in CHEAP and changing <= taken:
+                laws = [self.law(Each(list(x))) if x in changing else Shared(x[0]) for x in operands]
+                self.columns[row] = Column(row[0], laws, list(row), own=False)
+                taken.remove(row)
 
     def law(self, law: Law) -> Law:
         """What takes the place of a law."""
         if not isinstance(law, Each):
             return law
-        key = tuple(law.values)
-        if key not in self.columns:
-            rows = self.operands(law.values)
-            if rows is None:
-                return law
-            laws = [self.law(Each(row)) if len(set(row)) > 1 else Shared(row[0]) for row in rows]
-            self.columns[key] = Column(law.values[0], laws, list(law.values), own=False)
-        return Same(self.columns[key])
+        row, views = tuple(law.values), []
+        while row not in self.columns and (operands := self.operands(row)) and self.primitive(row).view:
+            views.append(row)
+            (row,) = operands
+        found: Law = Same(self.columns[row]) if row in self.columns else Each(list(row))
+        for view in reversed(views):
+            self.columns[view] = Column(view[0], [found], list(view), own=False)
+            found = Same(self.columns[view])
+        return found
 
-    def operands(self, values: list[int]) -> list[list[int]] | None:
-        """What values are made from, operand by operand; None where they are not to be made again."""
+    def primitive(self, row: Sequence[int]) -> Primitive:
+        """The operation of a row of values."""
+        return self.listing.operations[row[0]].primitive
+
+    def operands(self, row: Sequence[int]) -> list[tuple[int, ...]]:
+        """What values of one kind are made from, operand by operand; nothing where they are not to be made again."""
         listing = self.listing
-        if min(values) < 0 or values[0] in listing.parts or len({listing.kinds[x] for x in values}) > 1:
-            return None
-        primitive = listing.operations[values[0]].primitive
-        rows = [list(row) for row in zip(*[listing.operands[x] for x in values], strict=True)]
-        changing = [row for row in rows if len(set(row)) > 1]
-        taken = primitive.name in CHEAP and all(tuple(row) in self.taken for row in changing)
-        is_view = primitive.view and all(listing.node(row[0]).shape is not None for row in rows)
-        alike_all = all(alike(listing.node(x), listing.node(row[0])) for row in changing for x in row)
-        return rows if changing and alike_all and (taken or is_view) else None
+        if min(row) < 0 or row[0] in listing.parts or len({listing.kinds[x] for x in row}) > 1:
+            return []
+        found = list(zip(*[listing.operands[x] for x in row], strict=True))
+        nodes = [[listing.node(x) for x in operand] for operand in found]
+        fits = not listing.node(row[0]).weak and all(
+            operand[0].shape is not None and not operand[0].weak and all(alike(x, operand[0]) for x in operand)
+            for operand in nodes if len(set(operand)) > 1
+        )  # fmt: skip
+        is_same_view = self.primitive(row).view and (len(found) > 1 or len(set(found[0])) == 1)
+        return found if fits and not is_same_view else []
 
 
 def _from_outside(law: Law, parts: dict[Column, Each], starts: dict[Column, list[int | None]]) -> Law:
