@@ -331,6 +331,8 @@ def outer_sum(xs: Any, term: Any = TERMS["product"], **how: Any) -> Any:
         lambda h, s, x: ((mg.tanh(h + x), s + x.T @ s), None),  # the term is made from the sum
         lambda h, s, x: ((mg.tanh(h @ s + x), s + x.T @ h), None),  # another carry is made from the sum
         lambda h, s, x: ((mg.tanh(h + x), s + x.T @ h), s),  # the sum is stacked
+        lambda h, s, x: ((mg.tanh(h + x), (new := s + x.T @ h)), new),
+        lambda h, s, x: ((mg.tanh(h + (new := s + x.T @ h)), new), None),
         lambda h, s, x: ((mg.tanh(h + x), s * 0.5 + x.T @ h), None),  # it forgets
         lambda h, s, x: ((mg.tanh(h + x), s + mg.sum(x * h)), None),  # a term of another shape
         lambda h, s, x: ((mg.tanh(h + x), s + mg.tanh(x.T @ h)), None),  # neither a product nor a sum
