@@ -9,13 +9,14 @@ same operand are joined, so that one product takes the place of several.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .graph import Graph, depending_on, substitute
+from .graph import Graph, depending_on, rebuild, substitute
 from .loop import run_loop
-from .nodes import CONSTANT, Node
-from .primitives.structure import bare, index, reshape
+from .nodes import CONSTANT, Node, Shape
+from .primitives.structure import bare, broadcast_to, contiguous, index, reshape
 from .rewrites import merge_loops, optimize, simplify
 from .rewrites.editing import stand_in
 from .rewrites.unrolling import unroll_scan
@@ -24,6 +25,7 @@ from .writer import Writer
 
 __all__ = ["specialised"]
 
+SMALL = 1 << 12  # entries
 NOT_IN_ONE_STEP = ("reroll", "hoist", "postpone")  # there is nothing to roll, and no other step to work for
 
 
@@ -36,6 +38,7 @@ def specialised(
     """
     graph = _rewritten(merge_loops(graph), len(values), tuple(without))
     known, asked = graph.inputs[: len(values)], graph.inputs[len(values) :]
+    graph = _spread(graph, asked)
     kept = _kept(graph, asked)
     stand_ins = [stand_in(node) for node in kept]
     step = Graph([*stand_ins, *asked], substitute(graph.outputs, dict(zip(kept, stand_ins, strict=True))))
@@ -56,6 +59,23 @@ def _rewritten(graph: Graph, known: int, without: tuple[str, ...]) -> Graph:
     results = run_loop(symbols, outputs, [], slices, length=1)
     looped = Graph(graph.inputs, [index(y, index=(0,)) for y in results])
     return simplify(unroll_scan(optimize(looped, (*without, *NOT_IN_ONE_STEP))))
+
+
+def _spread(graph: Graph, asked: Sequence[Node]) -> Graph:
+    # small arrays that are known meet others in the shape of the result: to broadcast takes longer than to add
+    moving, new = set(depending_on(asked, graph.outputs)), dict[Node, Node]()
+    filled: dict[tuple[Node, Shape], Node] = {}
+    for node in graph.nodes:
+        inputs = [new[x] for x in node.inputs]
+        if node in moving and node.primitive.elementwise and math.prod(node.shape) <= SMALL:
+            for i, x in enumerate(node.inputs):
+                if x not in moving and x.shape != node.shape and math.prod(x.shape) > 1:
+                    if (x, node.shape) not in filled:
+                        filled[x, node.shape] = contiguous(broadcast_to(new[x], shape=node.shape))
+                        filled[x, node.shape].name = x.name
+                    inputs[i] = filled[x, node.shape]
+        new[node] = node if node.is_leaf else rebuild(node, inputs)
+    return Graph(graph.inputs, [new[y] for y in graph.outputs])
 
 
 def _kept(graph: Graph, asked: Sequence[Node]) -> list[Node]:

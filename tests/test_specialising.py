@@ -146,3 +146,12 @@ def test_errors_and_checks_stay_what_they_are() -> None:
     assert isinstance(mg.compile(lambda w, x: x @ w).given(mg.constant(W), copy=True)(X), mg.Node)
     free = mg.symbol("free", (3, 4))
     assert mg.graph.free_symbols([mg.compile(lambda w, x: x @ (w + free)).given(W, copy=True)(X)]) == [free]
+
+
+def test_small_arrays_are_kept_in_the_shape_in_which_they_are_needed() -> None:
+    b = RNG.normal(size=4)
+    text, prepared = sources(lambda w, b, x: mg.tanh(x @ w + b) * b, 2, W, b, X)
+    assert [a.shape for a in prepared] == [(3, 4), (2, 4)] and prepared[1].flags.c_contiguous
+    assert "broadcast" not in text
+    text, prepared = sources(lambda b, x: x + b, 1, b, np.ones((5000, 4)))
+    assert [a.shape for a in prepared] == [(4,)], "large ones would take memory"
