@@ -12,7 +12,8 @@ before, or is shared, or is the next part of an array. What follows none is left
     streams.py          what all steps take from outside, as one array
     ends.py             first and last steps, which look a little different
     sums.py             sums that are better taken elsewhere than the unrolled graph does
-    body.py             the step as a graph, the scan node, and their names
+    names.py            what the parts of a loop are called
+    body.py             the step as a graph, and the scan node
     building.py         the graph around them
 """
 

@@ -122,8 +122,9 @@ class _Builder:
         stream = self.sources.stream(values)
         if stream is None:
             segments = self.segments(values)
-            return [x for row in segments for x in self.several(row)] if len(segments) < len(values) else (
-                [x for number in values for x in self.single(number)])
+            if len(segments) < len(values):
+                return [x for row in segments for x in self.several(row)]
+            return [x for number in values for x in self.single(number)]
         if isinstance(stream.source, Part):
             return self.single(stream.source.array)
         steps, column = stream.source

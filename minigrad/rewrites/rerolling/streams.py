@@ -88,7 +88,7 @@ class Sources:
         """The value that stands, or would stand, at place k of a stream."""
         at = stream.first + k * stream.stride
         if isinstance(stream.source, Part):
-            return self.listing.part_at.get(stream.source._replace(at=at))
+            return self.listing.part_at.get(Part(stream.source.array, stream.source.whole, at))
         steps, column = stream.source
         if at == -1 and column in steps.starts:
             return steps.starts[column][0]
