@@ -16,14 +16,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .expressions import LITERAL_SIZE, Text
-from .graph import Graph, Loop, topological, with_steps
+from .graph import Graph, Loop, bytes_of, topological, with_steps
 from .memory import Memory
 from .nodes import CONSTANT, Node, Shape
 from .primitives.structure import join, pick, reshape, stack, transpose
 from .primitives.text import ATOM, has_out_form, is_uniform
-from .schedule import Plan, bases_of, bytes_of, schedule, shifted_stacks
+from .schedule import Plan, bases_of, schedule, shifted_stacks
 from .work import Work, kind_of, read_by, total, work_of
-from .writer import _count_uses
+from .writer import count_uses
 
 __all__ = ["Costs", "LoopCosts", "costs"]
 
@@ -131,7 +131,7 @@ class _Level:
         self.outputs = set(graph.outputs)
         given, numbers = set(graph.inputs), set[Node]()
         self.nodes = [node for node in topological(graph.outputs) if node not in given]
-        self.uses, self.foreign = _count_uses(self.nodes, graph.outputs)
+        self.uses, self.foreign = count_uses(self.nodes, graph.outputs)
         buffers = set(self.plan.buffers)
         for node in self.nodes:
             if node.shape is None:

@@ -11,6 +11,7 @@ order: no walk is recursive.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -28,7 +29,8 @@ else:  # their bodies live in higher rooms; methods.py binds them
     GraphMethods = object
 
 __all__ = [
-    "Graph", "Loop", "depending_on", "free_symbols", "matches", "rebuild", "substitute", "topological", "with_steps",
+    "Graph", "Loop", "bytes_of", "depending_on", "free_symbols", "matches", "rebuild", "substitute", "topological",
+    "users_of", "with_steps",
 ]  # fmt: skip
 
 # --------------------------------------------------------------------------------------------------------- walks
@@ -50,6 +52,20 @@ def topological(outputs: Iterable[Node], newer_than: int = -1, ends: Container[N
                 seen.add(node)
                 stack.append(node)
     return sorted(seen, key=_serial)
+
+
+def users_of(nodes: Iterable[Node]) -> dict[Node, list[Node]]:
+    """Which of these nodes use a node, once for each operand that it is; no entry for a node that none uses."""
+    users: dict[Node, list[Node]] = {}
+    for node in nodes:
+        for x in node.inputs:
+            users.setdefault(x, []).append(node)
+    return users
+
+
+def bytes_of(node: Node) -> int:
+    """How much memory a node's value takes."""
+    return math.prod(node.shape) * node.dtype.itemsize
 
 
 _serial: Callable[[Node], int] = operator.attrgetter("serial")

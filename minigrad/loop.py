@@ -21,14 +21,14 @@ import numpy as np
 from .errors import ArgumentError, ShapeError, StructureError, explain
 from .forward import push
 from .graph import Graph, Loop, Progress, depending_on, substitute, topological
-from .nodes import CONSTANT, SYMBOL, Node, Primitive, as_node, scope, symbol, tracing, weak_symbol
+from .nodes import CONSTANT, SYMBOL, Node, Primitive, Shape, as_node, scope, symbol, tracing, weak_symbol
 from .primitives.structure import full, index, join, pick, reshape, transpose, zeros_like
 from .primitives.text import Cut
 from .pytree import Structure, flatten_with_paths
 from .reverse import accumulate, cast_to
 from .uses import Edge, live_outputs
 
-__all__ = ["run_loop", "scan", "scan_primitive"]
+__all__ = ["run_loop", "scan", "scan_primitive", "stand_in"]
 
 scan_primitive = Primitive("scan", "", lambda *inputs, loop: (None, None))
 
@@ -175,7 +175,7 @@ def run_loop(
     starts = {x for node in inner if node.shape is None for x in node.inputs[: node.params["loop"].carries]}
     stays = {n for n in outer if (n.primitive is CONSTANT and n.weak) or (n.primitive is full and n in starts)}
     closures = [n for n in outer if n not in set(inputs) and n not in stays]
-    stand_ins = [_stand_in(n) for n in closures]
+    stand_ins = [stand_in(n) for n in closures]
     body = substitute(outputs, dict(zip(closures, stand_ins, strict=True)))
     step = Graph([*inputs, *stand_ins], body)
     loop = Loop(step, len(carries), len(xs), length, reverse, recompute, progress)
@@ -234,7 +234,7 @@ def _run_in_chunks(
         done = _run_in_chunks(
             inputs, outputs, carries, [_part(x, most) for x in xs], length - rest, reverse, sizes, progress
         )
-        own = [_stand_in(x) for x in inputs]  # so that no node is in two steps
+        own = [stand_in(x) for x in inputs]  # so that no node is in two steps
         step = substitute(outputs, dict(zip(inputs, own, strict=True)))
         finer, progress = [k for k in finer if k < rest], progress and progress.after(length - rest)
         more = _run_in_chunks(
@@ -242,7 +242,7 @@ def _run_in_chunks(
         )
         pairs = zip(more[n:], done[n:], strict=True) if reverse else zip(done[n:], more[n:], strict=True)
         return [*more[:n], *[join(*pair, axis=0) for pair in pairs]]
-    starts = [_stand_in(x) for x in inputs[:n]]
+    starts = [stand_in(x) for x in inputs[:n]]
     slices = [symbol(f"{x.name}_steps", (size, *x.shape), x.dtype) for x in inputs[n:]]
     chunk = _run_in_chunks(inputs, outputs, starts, slices, size, reverse, finer)
     chunks = [reshape(x, shape=(length // size, size, *x.shape[1:])) for x in xs]
@@ -337,7 +337,7 @@ def _joint_vjp(
 def _backward_loop(
     loop: Loop, carry: list[Node], start: list[Node], slices: list[Any], closures: dict[Node, Node], outputs: list[Any]
 ) -> list[Node]:
-    fresh = {v: _stand_in(v) for v, _ in slices}  # for the slice of this step
+    fresh = {v: stand_in(v) for v, _ in slices}  # for the slice of this step
     body = substitute(outputs, {**fresh, **closures})
     inputs = [*carry, *fresh.values()]
     progress = loop.progress and loop.progress.backward(loop.length)
@@ -345,9 +345,9 @@ def _backward_loop(
     return run_loop(inputs, body, start, arrays, loop.length, not loop.reverse, loop.recompute, progress)
 
 
-def _stand_in(node: Node) -> Node:
-    # a symbol for a node of another graph, under the same name, scope and line
-    made = Node(SYMBOL, (), {}, node.shape, node.dtype, node.weak, like=node)
+def stand_in(node: Node, shape: Shape | None = None) -> Node:
+    """A symbol for a node of another graph, under the same name, scope and line; of another shape, if given."""
+    made = Node(SYMBOL, (), {}, node.shape if shape is None else shape, node.dtype, node.weak, like=node)
     turned = node.primitive is transpose and node.name is None
     about = node.inputs[0] if turned else node
     made.name = (about.name or about.primitive.name) + "_T" * turned

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .expressions import INLINE, WIDTH, Expressions, Text
-from .graph import Graph
+from .graph import Graph, bytes_of, users_of
 from .nodes import CONSTANT, Node, Shape
 from .primitives.linear_algebra import matmul
 from .primitives.structure import join, pick, reshape, stack, transpose
-from .primitives.text import ATOM, has_out_form, literal, render_into
-from .schedule import Plan, bytes_of, handed_on
+from .primitives.text import ATOM, has_out_form, literal, operator_of, render_into
+from .schedule import Plan, handed_on
 
 __all__ = ["Memory"]
 
@@ -68,10 +68,7 @@ class Memory(Expressions):
         self.pooled = False  # whether memory is kept between calls
         self.kept: list[Kept] = []
         self.position = {node: i for i, node in enumerate(graph.nodes)}
-        self.users: dict[Node, list[Node]] = {}
-        for node in graph.nodes:
-            for x in node.inputs:
-                self.users.setdefault(x, []).append(node)
+        self.users = users_of(graph.nodes)
         self.replacing: set[Node] = set()  # computed in the place of an operand
 
     # ---- memory that is kept
@@ -99,7 +96,7 @@ class Memory(Expressions):
                 last = max(last, self.position[user])
                 text = self.texts.get(user)
                 waiting = text is not None and not text.text.isidentifier()  # to be written inside another expression
-                same = waiting or user.primitive.view or user.primitive.text == "{0}" or user in self.replacing
+                same = waiting or user.primitive.view or user in self.replacing
                 also: list[Node] = self.passed_on(user) if user.shape is None else []
                 for alias in [*[user] * same, *also]:
                     if alias not in seen:
@@ -155,7 +152,7 @@ class Memory(Expressions):
             if x.is_leaf or x.primitive is pick or uses.get(x) != 1 or x in self.outputs:
                 return False
             if x.primitive is not reshape and x.primitive is not transpose:
-                return not x.primitive.view and x.primitive.text != "{0}" and self.is_large(x)
+                return not x.primitive.view and self.is_large(x)
             x = x.inputs[0]
 
     def empty(
@@ -234,7 +231,7 @@ class Memory(Expressions):
     def in_place(self, v: Node, operands: Sequence[str], place: str) -> str:
         """A statement that computes a value into a place: `z *= s` where that is what it does."""
         if v.primitive.is_operator and len(operands) == 2:
-            symbol = str(v.primitive.text).replace("{0}", "").replace("{1}", "").strip()
+            symbol = operator_of(v.primitive)
             if operands[0] == place:
                 return f"{place} {symbol}= {operands[1]}"
             if operands[1] == place and symbol in ("+", "*"):

@@ -75,7 +75,8 @@ class Primitive:
         if name in Primitive.table:
             raise ArgumentError(explain("Primitive", f"there is a primitive named {name!r} already"))
         self.name, self.text, self.infer, self.rules = name, text, infer, rules
-        self.elementwise, self.selects, self.bounded, self.view = elementwise, selects, bounded, view
+        self.elementwise, self.selects, self.bounded = elementwise, selects, bounded
+        self.view = view or text == "{0}"
         self.jvp: Callable[..., Any] | None = None  # where it is not the transpose of the rules
         self.joint_vjp: Callable[..., Any] | None = None  # for a node of several results; see loop.py
         self.joint_jvp: Callable[..., Any] | None = None

@@ -9,24 +9,23 @@ traced, where every product still stands under the names and scopes of the user'
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Container, Iterator
 from itertools import combinations
 from typing import NamedTuple
 
 from .errors import Origin
-from .graph import Graph, Loop, depending_on, topological
+from .graph import Graph, Loop, bytes_of, depending_on, topological
 from .naming import scope_name
 from .nodes import Node
 from .phrases import called, expression, listed, phrase, short_names, size_text
 from .primitives.linear_algebra import matmul
 from .primitives.structure import contiguous, index, join, pick, reshape, stack, transpose
 from .rewrites.editing import LoopEditor
-from .rewrites.entries import _family
-from .rewrites.hoisting import CACHED_BYTES, _afterwards, _outside, _terms, _uses
+from .rewrites.entries import families
+from .rewrites.hoisting import CACHED_BYTES, added_terms, after_the_loop, computed_outside, uses_in
 from .rewrites.lifting import LIFTS
 from .rewrites.parts import part_of, runs
-from .schedule import bytes_of, schedule
+from .schedule import schedule
 
 __all__ = ["Product", "Reason", "obstacles", "products_in_loops"]
 
@@ -244,7 +243,7 @@ def _not_after(v: Node, looped: _Looped, early: set[Node]) -> str:
 
 def _no_rule(v: Node, looped: _Looped) -> str:
     # which operation on the way to a node cannot be done for all steps at once
-    movable = _outside(LoopEditor(looped.node, looped.node.inputs))
+    movable = computed_outside(LoopEditor(looped.node, looped.node.inputs))
     if v in movable:
         return "it came about after the rewrite"
     culprit = next((x for x in topological([v]) if x not in movable and all(a in movable for a in x.inputs)), v)
@@ -284,14 +283,7 @@ def _could_be_joined(p: Product, q: Product) -> bool:
 
 def _scattered(looped: _Looped) -> Iterator[Reason]:
     """join_entries: equal operations on parts of one array which do not stand side by side."""
-    groups: dict[object, dict[int, Node]] = {}
-    uses = Counter(x for v in looped.nodes for x in v.inputs)
-    for v in looped.nodes:
-        if v.primitive.elementwise and v in looped.varying and not v.weak:
-            found = _family(v, looped.varying, uses)
-            if found is not None:
-                groups.setdefault(found[0], {}).setdefault(found[1], v)
-    for members in groups.values():
+    for members in families(looped.nodes, looped.varying):
         if len(members) > 1:
             first, *others = (members[i] for i in sorted(members))
             base = next(part_of(x) for x in first.inputs if part_of(x) is not None)[0]  # type: ignore[index]
@@ -304,14 +296,14 @@ def _scattered(looped: _Looped) -> Iterator[Reason]:
 
 def _summed(looped: _Looped) -> Iterator[Reason]:
     """sum_after: carries that only add up."""
-    uses = _uses(LoopEditor(looped.node, looped.node.inputs)) if looped.loop.length else {}
+    uses = uses_in(LoopEditor(looped.node, looped.node.inputs)) if looped.loop.length else {}
     for carry, following in zip(looped.carries, looped.loop.graph.outputs, strict=False):
         if uses.get(carry) != 1 or following is carry or uses[following] != 1:
             continue
-        terms = _terms(following, carry, uses)
+        terms = added_terms(following, carry, uses)
         if not terms:
             continue
-        hard = next((term for term in terms if _afterwards(term) is None), None)
+        hard = next((term for term in terms if after_the_loop(term) is None), None)
         why = "the loop is run again for its gradient, and keeps nothing for all steps"
         if not looped.loop.recompute:
             why = f"no rule takes {phrase(hard)} of all steps at once" if hard is not None else "it came about after it"

@@ -11,19 +11,12 @@ lives in one; what a caller gets is never one.
 
 from __future__ import annotations
 
-import math
-
-from .graph import Loop, topological
+from .graph import Loop, bytes_of, topological, users_of
 from .nodes import Node
 from .primitives.structure import join, pick, reshape, stack, transpose
 from .primitives.text import has_out_form
 
-__all__ = ["Plan", "bases_of", "bytes_of", "handed_on", "schedule", "shifted_stacks"]
-
-
-def bytes_of(x: Node) -> int:
-    """How much memory a node's value takes."""
-    return math.prod(x.shape) * x.dtype.itemsize
+__all__ = ["Plan", "bases_of", "handed_on", "schedule", "shifted_stacks"]
 
 
 LONG_ROW = 1 << 13  # bytes; shorter results of operators are copied to their rows as fast as computed there
@@ -43,10 +36,7 @@ def schedule(loop: Loop) -> Plan:
     outputs, n = loop.graph.outputs, loop.carries
     nodes = topological(outputs)
     given = set(loop.graph.inputs)
-    uses: dict[Node, int] = {}
-    for v in nodes:
-        for x in v.inputs:
-            uses[x] = uses.get(x, 0) + 1
+    uses = {x: len(users) for x, users in users_of(nodes).items()}
     ends = set(outputs)
     carried: set[Node] = set().union(*[bases_of(y) for y in outputs[:n]])
     plan = Plan()
@@ -70,7 +60,7 @@ def _is_joined(v: Node) -> bool:
 
 def bases_of(v: Node) -> set[Node]:
     """The nodes whose memory a value may be part of: of a view what it views, of a loop's carry what is handed on."""
-    while v.primitive is not pick and v.inputs and (v.primitive.view or v.primitive.text == "{0}"):
+    while v.primitive is not pick and v.inputs and v.primitive.view:
         v = v.inputs[0]
     if v.primitive is pick and v.params["position"] in handed_on(v.inputs[0].params["loop"]):
         return set().union(*[bases_of(x) for x in v.inputs[0].inputs], {v})

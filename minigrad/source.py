@@ -101,19 +101,15 @@ class Workspace:
 
     def __init__(self) -> None:
         self.arrays: list[np.ndarray[Any, Any]] = []
-        self.given = 0
+        self.given = self.size = 0  # how many of them this call has had, and the bytes of all
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray[Any, Any]:
         """The next array, as `np.empty` would make it."""
         if self.given == len(self.arrays):
             self.arrays.append(np.empty(shape, dtype))
+            self.size += self.arrays[-1].nbytes
         self.given += 1
         return self.arrays[self.given - 1]
-
-    @property
-    def size(self) -> int:
-        """How many bytes the arrays take."""
-        return sum(array.nbytes for array in self.arrays)
 
     def rewound(self) -> Workspace:
         """Start again with the first array."""

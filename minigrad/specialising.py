@@ -14,11 +14,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .graph import Graph, depending_on, rebuild, substitute
-from .loop import run_loop
+from .loop import run_loop, stand_in
 from .nodes import CONSTANT, Node, Shape
 from .primitives.structure import bare, broadcast_to, contiguous, index, reshape
 from .rewrites import merge_loops, optimize, simplify
-from .rewrites.editing import stand_in
 from .rewrites.unrolling import unroll_scan
 from .source import Source, generate, module
 from .writer import Writer

@@ -14,13 +14,13 @@ import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from .graph import bytes_of
 from .naming import HELPERS
 from .nodes import CONSTANT, Node
 from .primitives import helpers
 from .primitives.linear_algebra import matmul
 from .primitives.structure import cast
 from .primitives.text import params_key, render
-from .schedule import bytes_of
 
 __all__ = ["Work", "kind_of", "read_by", "total", "work_of"]
 

@@ -18,7 +18,7 @@ from .primitives.structure import index, pick, transpose
 from .primitives.text import ATOM
 from .schedule import bases_of, schedule, shifted_stacks
 
-__all__ = ["Writer"]
+__all__ = ["Writer", "count_uses"]
 
 
 class Writer(Memory):
@@ -38,7 +38,7 @@ class Writer(Memory):
         """Write all nodes of a graph; the texts of its outputs are in `self.texts` afterwards. `results` get names."""
         given = set(graph.inputs)
         nodes = [node for node in topological(graph.outputs) if node not in given]
-        uses, foreign = _count_uses(nodes, graph.outputs)
+        uses, foreign = count_uses(nodes, graph.outputs)
         foreign |= results
         parts = _named_parts(nodes)
         loops = [node for node in nodes if node.shape is None]
@@ -93,7 +93,7 @@ class Writer(Memory):
         outer = set(self.names.taken)  # what is named inside the loop is free again after it
         t = self.names.new("chunk" if loop.recompute else "t")
         self.carried.update(zip(outputs[:n], carries, strict=True))
-        results = _count_uses(loop.graph.nodes, outputs)[1] | {y for y in outputs[:n] if y.scope}
+        results = count_uses(loop.graph.nodes, outputs)[1] | {y for y in outputs[:n] if y.scope}
         stacks = {i: self.names.new(self.stack_name(loop, i, picks.get(i), results)) for i in range(n, len(outputs))}
         types = loop.result_types()
         handed_out = {p.params["position"] for p in self.picks[node] if p in self.outputs}
@@ -214,8 +214,8 @@ class Writer(Memory):
                 other.uses = tuple(new.get(x, x) for x in other.uses)
 
 
-def _count_uses(nodes: Sequence[Node], outputs: Sequence[Node]) -> tuple[dict[Node, int], set[Node]]:
-    # how often each node is used, and which ones are the result of their scope: used from another, or by a loop
+def count_uses(nodes: Sequence[Node], outputs: Sequence[Node]) -> tuple[dict[Node, int], set[Node]]:
+    """How often each node is used, and which ones are the result of their scope: used from another, or by a loop."""
     uses = dict.fromkeys(nodes, 0)
     foreign: set[Node] = set()
     for node in nodes:

@@ -287,7 +287,7 @@ cast = Primitive(
 # A number computed from bare ones alone, where it meets an array: bare itself, so that the array decides the dtype.
 bare = Primitive("bare", "float({0})", same, [lambda ct, y, x: ct])
 
-stop_gradient = Primitive("stop_gradient", "{0}", same, [None], view=True)
+stop_gradient = Primitive("stop_gradient", "{0}", same, [None])
 
 # One result of a node that has several; `loop.py` says what it is a tuple of.
 pick = Primitive(

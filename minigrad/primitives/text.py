@@ -20,7 +20,8 @@ from ..nodes import Primitive
 from . import helpers
 
 __all__ = [
-    "ATOM", "UNARY", "Binding", "Cut", "binding", "function", "has_out_form", "literal", "params_key", "render",
+    "ATOM", "UNARY", "Binding", "Cut", "binding", "function", "has_out_form", "literal", "operator_of", "params_key",
+    "render",
     "render_into", "subscript",
 ]  # fmt: skip
 
@@ -112,6 +113,11 @@ _UFUNCS = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "//": "f
 _CALL = re.compile(r"np\.(\w+)\(\{0\}(, \{1\})?\)|sigmoid\(\{0\}\)")
 
 
+def operator_of(primitive: Primitive) -> str:
+    """The operator that an operator's text is of: "+"."""
+    return str(primitive.text).replace("{0}", "").replace("{1}", "").strip()
+
+
 def has_out_form(primitive: Primitive) -> bool:
     """Whether the primitive can be computed straight into an array that is there already."""
     return primitive.elementwise and _out_text(primitive) is not None
@@ -131,7 +137,7 @@ def _out_text(primitive: Primitive) -> str | None:
     if text == "{0} @ {1}":
         return "np.matmul({0}, {1}, out={out})"
     if primitive.is_operator:
-        symbol = text.replace("{0}", "").replace("{1}", "").strip()
+        symbol = operator_of(primitive)
         if text == "-{0}":
             return "np.negative({0}, out={out})"
         return f"np.{_UFUNCS[symbol]}({{0}}, {{1}}, out={{out}})" if symbol in _UFUNCS else None

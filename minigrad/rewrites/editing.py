@@ -9,19 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..graph import Graph, Loop, depending_on, rebuild, substitute
-from ..nodes import SYMBOL, Node
+from ..loop import stand_in
+from ..nodes import Node
 from ..primitives.structure import pick
 
-__all__ = ["LoopEditor", "edit_loops", "replaced", "stand_in"]
-
-
-def stand_in(node: Node, shape: tuple[int, ...] | None = None) -> Node:
-    """A symbol for a node of another graph, under the same name, scope and line; of another shape, if given."""
-    made = Node(SYMBOL, (), {}, node.shape if shape is None else shape, node.dtype, node.weak, like=node)
-    turned = node.primitive.name == "transpose" and node.name is None
-    about = node.inputs[0] if turned else node
-    made.name = (about.name or about.primitive.name) + "_T" * turned
-    return made
+__all__ = ["LoopEditor", "edit_loops", "replaced", "terms_of"]
 
 
 def replaced(values: Sequence[Node], new: dict[Node, Node]) -> list[Node]:
@@ -40,6 +32,19 @@ def replaced(values: Sequence[Node], new: dict[Node, Node]) -> list[Node]:
         if node not in done:
             done[node] = rebuild(node, [done[x] for x in parts]) if instead is node else done[instead]
     return [done[v] for v in values]
+
+
+def terms_of(total: Node, inner: set[Node]) -> list[Node]:
+    """(a + b) + (c + d) -> [a, b, c, d], where the sums among `inner` are taken apart too."""
+    terms: list[Node] = []
+    pending = [total]
+    while pending:
+        x = pending.pop()
+        if x is total or x in inner:
+            pending += reversed(x.inputs)
+        else:
+            terms.append(x)
+    return terms
 
 
 class LoopEditor:

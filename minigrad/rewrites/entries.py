@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..graph import Graph, topological
+from ..graph import Graph, topological, users_of
+from ..loop import stand_in
 from ..nodes import CONSTANT, Node, made_for
 from ..primitives.elementwise import add
 from ..primitives.linear_algebra import matmul
 from ..primitives.structure import ALL, index, join, reshape, stack
 from ..primitives.text import Cut, params_key
-from .editing import LoopEditor, edit_loops, stand_in
+from .editing import LoopEditor, edit_loops
 from .parts import common_name, joint_name, name_of, part, part_of, parts_from, runs
 
-__all__ = ["join_entries", "join_slices"]
+__all__ = ["families", "join_entries", "join_slices"]
 
 # ---------------------------------------------------------------------------------------------------- entry by entry
 
@@ -39,21 +40,10 @@ def _joined_entries(loop: LoopEditor) -> bool:
 
 
 def _joined_once(loop: LoopEditor) -> dict[Node, Node]:
-    nodes, varying = topological(loop.values), loop.varying()
-    uses: dict[Node, int] = {}
-    for v in nodes:
-        for x in v.inputs:
-            uses[x] = uses.get(x, 0) + 1
-    groups: dict[object, dict[int, Node]] = {}
-    for v in nodes:
-        if v.primitive.elementwise and v in varying and not v.weak:
-            found = _family(v, varying, uses)
-            if found is not None:
-                groups.setdefault(found[0], {}).setdefault(found[1], v)
     new: dict[Node, Node] = {}
-    for members in groups.values():
+    for members in families(topological(loop.values), loop.varying()):
         for run in runs(members):
-            if any(v in new for v in run) or not _independent(run, new):
+            if not _independent(run):
                 continue
             with made_for() as context:
                 context.node(run[0])
@@ -65,7 +55,19 @@ def _joined_once(loop: LoopEditor) -> dict[Node, Node]:
     return new
 
 
-def _family(v: Node, varying: set[Node], uses: dict[Node, int]) -> tuple[object, int] | None:
+def families(nodes: Sequence[Node], varying: set[Node]) -> list[dict[int, Node]]:
+    """Equal operations on parts of the same arrays, by the positions of the parts; of a step's nodes that vary."""
+    users = users_of(nodes)
+    groups: dict[object, dict[int, Node]] = {}
+    for v in nodes:
+        if v.primitive.elementwise and v in varying and not v.weak:
+            found = _family(v, varying, users)
+            if found is not None:
+                groups.setdefault(found[0], {}).setdefault(found[1], v)
+    return list(groups.values())
+
+
+def _family(v: Node, varying: set[Node], users: dict[Node, list[Node]]) -> tuple[object, int] | None:
     # a key that v shares with the same operations on other parts of the same arrays, and which part v's is
     kinds: list[object] = []
     first = None
@@ -76,7 +78,7 @@ def _family(v: Node, varying: set[Node], uses: dict[Node, int]) -> tuple[object,
             first = found[1] if first is None else first
         elif x not in varying:
             kinds.append((x.shape, x.dtype) if x.primitive is not CONSTANT else x if not x.weak else repr(x.cached))
-        elif uses[x] == 1 and x.primitive.elementwise and x.shape == v.shape:
+        elif len(users[x]) == 1 and x.primitive.elementwise and x.shape == v.shape:
             kinds.append("made for it")
         else:
             kinds.append(x)
@@ -85,7 +87,7 @@ def _family(v: Node, varying: set[Node], uses: dict[Node, int]) -> tuple[object,
     return (v.primitive, v.shape, v.dtype, *params_key(v.params), *kinds), first
 
 
-def _independent(run: list[Node], new: dict[Node, Node]) -> bool:
+def _independent(run: list[Node]) -> bool:
     members = set(run)
     oldest = min(v.serial for v in run)
     below = topological([x for v in run for x in v.inputs], newer_than=oldest - 1)

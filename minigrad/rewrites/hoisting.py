@@ -11,29 +11,27 @@ here knows of networks. Sums are taken in another order, so results are equal up
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
-
-from ..graph import Graph, rebuild, substitute, topological
+from ..graph import Graph, bytes_of, rebuild, substitute, topological, users_of
+from ..loop import stand_in
 from ..nodes import CONSTANT, Node, made_for
 from ..primitives.elementwise import add
 from ..primitives.linear_algebra import matmul
 from ..primitives.structure import broadcast_to, contiguous, full, join, pick, place, stack, transpose
 from ..primitives.structure import sum as sum_over
-from .editing import LoopEditor, edit_loops, stand_in
+from .editing import LoopEditor, edit_loops, terms_of
 from .lifting import all_steps, tall
 
-__all__ = ["hoist", "postpone", "regroup", "start_with", "sum_after"]
+__all__ = [
+    "CACHED_BYTES", "added_terms", "after_the_loop", "computed_outside", "hoist", "postpone", "regroup", "start_with",
+    "sum_after", "uses_in",
+]  # fmt: skip
 
 # Entry by entry, all steps at once are faster than one by one only while they stay in the cache.
 CACHED_BYTES = 1 << 18
-
-
-def bytes_of(x: Node) -> int:
-    """How much memory a node's value takes."""
-    return int(np.prod(x.shape, dtype=np.int64)) * x.dtype.itemsize
 
 
 def is_zero(x: Node) -> bool:
@@ -81,7 +79,7 @@ def _is_multiplied_by(loop: LoopEditor, x: Node) -> bool:
     return any(v.primitive is matmul and any(a is x for a in v.inputs) for v in topological(loop.values))
 
 
-class _Outside(NamedTuple):
+class Outside(NamedTuple):
     """What a node of the step is outside the loop: an array, with a leading axis of steps or the same in all steps."""
 
     node: Node
@@ -94,7 +92,7 @@ def _hoisted(loop: LoopEditor) -> bool:
     turned = {x: _read_by_rows(array, loop.loop.length) for x, array in loop.closures.items()}
     turned = {x: array for x, array in turned.items() if array is not loop.closures[x] and _is_multiplied_by(loop, x)}
     loop.closures.update(turned)
-    outside = _outside(loop)
+    outside = computed_outside(loop)
     moved = _worth_moving(loop, outside)
     if not moved:
         return bool(turned)
@@ -118,28 +116,28 @@ def _hoisted(loop: LoopEditor) -> bool:
     return True
 
 
-def _outside(loop: LoopEditor) -> dict[Node, _Outside]:
-    # all nodes that can be computed outside, in topological order
+def computed_outside(loop: LoopEditor) -> dict[Node, Outside]:
+    """All nodes of the step that can be computed outside, in topological order."""
     carried = loop.carried()
     # a recomputed loop keeps nothing for all its steps, so what its slices are made into stays inside
-    found = {} if loop.loop.recompute else {x: _Outside(array, True) for x, array in loop.slices.items()}
-    found.update({x: _Outside(array, False) for x, array in loop.closures.items()})
+    found = {} if loop.loop.recompute else {x: Outside(array, True) for x, array in loop.slices.items()}
+    found.update({x: Outside(array, False) for x, array in loop.closures.items()})
     with made_for() as context:
         for v in topological(loop.values):
             if v in found or v in carried or v.shape is None:
                 continue
             if v.primitive is CONSTANT:
-                found[v] = _Outside(v, False)
+                found[v] = Outside(v, False)
             elif not v.is_leaf and all(x in found for x in v.inputs):
                 context.node(v)
                 operands, stacked = [found[x].node for x in v.inputs], [found[x].stacked for x in v.inputs]
                 made = all_steps(v, operands, stacked) if any(stacked) else rebuild(v, operands)
                 if made is not None:
-                    found[v] = _Outside(made, any(stacked))
+                    found[v] = Outside(made, any(stacked))
     return found
 
 
-def _worth_moving(loop: LoopEditor, outside: dict[Node, _Outside]) -> list[Node]:
+def _worth_moving(loop: LoopEditor, outside: dict[Node, Outside]) -> list[Node]:
     nodes = [v for v in topological(loop.values) if v in outside and not v.is_leaf]
     worth: set[Node] = set()
     for v in reversed(nodes):  # products, and what leads to them
@@ -153,7 +151,7 @@ def _worth_moving(loop: LoopEditor, outside: dict[Node, _Outside]) -> list[Node]
     return [v for v in nodes if v in worth]
 
 
-def _all_cached(v: Node, outside: dict[Node, _Outside]) -> bool:
+def _all_cached(v: Node, outside: dict[Node, Outside]) -> bool:
     # entry by entry, and small in all steps together
     return v.primitive.elementwise and all(bytes_of(outside[x].node) <= CACHED_BYTES for x in (v, *v.inputs))
 
@@ -168,14 +166,14 @@ def regroup(graph: Graph) -> Graph:
 
 def _regrouped(loop: LoopEditor) -> bool:
     carried = loop.carried()
-    nodes, uses = topological(loop.values), _uses(loop)
+    nodes, uses = topological(loop.values), uses_in(loop)
     inner = {x for v in nodes if v.primitive is add for x in v.inputs if x.primitive is add and uses[x] == 1}
     new: dict[Node, Node] = {}
     with made_for() as context:
         for v in nodes:
             if v.primitive is not add or v in inner or v not in carried:
                 continue
-            terms = _all_terms(v, inner)
+            terms = terms_of(v, inner)
             free = [x for x in terms if x not in carried]
             if len(free) < 2 or any(x.dtype != v.dtype for x in terms):
                 continue
@@ -189,19 +187,6 @@ def _regrouped(loop: LoopEditor) -> bool:
     return bool(new)
 
 
-def _all_terms(v: Node, inner: set[Node]) -> list[Node]:
-    # (a + b) + (c + d) -> [a, b, c, d]
-    terms: list[Node] = []
-    pending = [v]
-    while pending:
-        x = pending.pop()
-        if x is v or x in inner:
-            pending += reversed(x.inputs)
-        else:
-            terms.append(x)
-    return terms
-
-
 def start_with(graph: Graph) -> Graph:
     """h + x[t] -> h, which starts with h0 + x[first], where x is zero but at the loop's first step.
 
@@ -211,27 +196,23 @@ def start_with(graph: Graph) -> Graph:
 
 
 def _started_with(loop: LoopEditor) -> bool:
-    users: dict[Node, list[Node]] = {}
-    for v in topological(loop.values):
-        for x in v.inputs:
-            users.setdefault(x, []).append(v)
     first = loop.loop.length - 1 if loop.loop.reverse else 0
-    kept = set(loop.values)
     changed = False
     for x, array in list(loop.slices.items()):
-        if array.primitive is not place or array.params["index"] != (first,) or x in kept:
+        if array.primitive is not place or array.params["index"] != (first,):
             continue
-        (user, *others) = users.get(x, [None])
-        if others or user is None or user.primitive is not add:
+        users, kept = users_of(topological(loop.values)), set(loop.values)
+        if x in kept or len(users.get(x, ())) != 1 or users[x][0].primitive is not add:
             continue
-        carry = next(c for c in user.inputs if c is not x) if user.inputs[0] is not user.inputs[1] else x
+        (total,) = users[x]
+        carry = next(c for c in total.inputs if c is not x)
         if carry not in loop.start or len(users[carry]) > 1 or carry in kept or carry.shape != x.shape:
             continue
         start = loop.start[carry]
         loop.start[carry] = array.inputs[0] if is_zero(start) else add(start, array.inputs[0])
         del loop.slices[x]
-        loop.replace({user: carry})
-        return _started_with(loop) or True
+        loop.replace({total: carry})
+        changed = True
     return changed
 
 
@@ -249,14 +230,14 @@ def sum_after(graph: Graph) -> Graph:
 def _summed_after(loop: LoopEditor) -> bool:
     if loop.loop.length == 0 or loop.loop.recompute:
         return False
-    uses = _uses(loop)
+    uses = uses_in(loop)
     changed = False
     for position, carry in enumerate(list(loop.start)):
         following = loop.following[carry]
         if uses.get(carry) != 1 or uses[following] != 1 or following is carry:
             continue
-        terms = _terms(following, carry, uses)
-        plans = [_afterwards(term) for term in terms] if terms else []
+        terms = added_terms(following, carry, uses)
+        plans = [after_the_loop(term) for term in terms] if terms else []
         if not plans or any(plan is None for plan in plans):
             continue
         start = loop.start.pop(carry)
@@ -274,18 +255,14 @@ def _summed_after(loop: LoopEditor) -> bool:
     return changed
 
 
-def _uses(loop: LoopEditor) -> dict[Node, int]:
-    uses: dict[Node, int] = {}
-    for v in topological(loop.values):
-        for x in v.inputs:
-            uses[x] = uses.get(x, 0) + 1
-    for y in [*loop.following.values(), *loop.ys.values()]:
-        uses[y] = uses.get(y, 0) + 1
-    return uses
+def uses_in(loop: LoopEditor) -> dict[Node, int]:
+    """How often each node of the step is used, by the step and as what it hands on."""
+    inside = [x for v in topological(loop.values) for x in v.inputs]
+    return Counter([*inside, *loop.following.values(), *loop.ys.values()])
 
 
-def _terms(following: Node, carry: Node, uses: dict[Node, int]) -> list[Node] | None:
-    # (carry + a) + b -> [b, a]; None where that is not what it is
+def added_terms(following: Node, carry: Node, uses: dict[Node, int]) -> list[Node] | None:
+    """(carry + a) + b -> [b, a]; None where the next value is no such sum."""
     terms: list[Node] = []
     while following is not carry:
         if following.primitive is not add or following.shape != carry.shape or following.dtype != carry.dtype:
@@ -299,8 +276,8 @@ def _terms(following: Node, carry: Node, uses: dict[Node, int]) -> list[Node] | 
     return terms
 
 
-def _afterwards(term: Node) -> tuple[Callable[..., Node], list[Node]] | None:
-    # how the sum of a term over all steps is made from the stacks of some values of the step
+def after_the_loop(term: Node) -> tuple[Callable[..., Node], list[Node]] | None:
+    """How the sum of a term over all steps is made from the stacks of some values of the step; None if no rule says."""
     if term.primitive is matmul:
         a, b = term.inputs
         if a.primitive is transpose and a.params["axes"] == (1, 0) and len(b.shape) == 2:

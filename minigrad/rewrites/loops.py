@@ -7,11 +7,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..graph import Graph, Loop, rebuild, substitute, topological
 from ..nodes import Node, made_for
 from ..primitives.structure import index, pick
 
-__all__ = ["drop_dead_results", "merge_loops", "share_results"]
+__all__ = ["drop_dead_results", "merge_loops", "rewrite_steps", "share_results"]
 
 
 def merge_loops(graph: Graph) -> Graph:
@@ -21,8 +23,12 @@ def merge_loops(graph: Graph) -> Graph:
     of the two share their very nodes, so which results they have in common is a matter of identity. Loops inside loops
     are merged in their turn.
     """
-    graph = _with_loops_merged(graph)
-    steps = {node: merge_loops(node.params["loop"].graph) for node in graph.nodes if node.shape is None}
+    return rewrite_steps(_with_loops_merged(graph), merge_loops)
+
+
+def rewrite_steps(graph: Graph, rewrite: Callable[[Graph], Graph]) -> Graph:
+    """The graph with the step of every loop in it rewritten."""
+    steps = {node: rewrite(node.params["loop"].graph) for node in graph.nodes if node.shape is None}
     if all(step is node.params["loop"].graph for node, step in steps.items()):
         return graph
     new: dict[Node, Node] = {}

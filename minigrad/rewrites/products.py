@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..graph import Graph, topological
+from ..graph import Graph, topological, users_of
 from ..nodes import Node, made_for
 from ..primitives.elementwise import add
 from ..primitives.linear_algebra import matmul
 from ..primitives.structure import join, reshape, stack
 from ..primitives.structure import sum as sum_over
-from .editing import LoopEditor, edit_loops
+from .editing import LoopEditor, edit_loops, terms_of
 from .parts import joint_name, part, part_of
 
 __all__ = ["join_products", "join_sums"]
@@ -71,13 +71,10 @@ def _one_product(x: Node, others: list[Node], is_left: bool) -> Node:
 
 def _kinds_of_use(nodes: Sequence[Node]) -> dict[Node, str]:
     # what follows on each node, three operations deep, as text that sorts
-    users: dict[Node, list[Node]] = {v: [] for v in nodes}
-    for v in nodes:
-        for x in v.inputs:
-            users[x].append(v)
+    users = users_of(nodes)
     kinds = dict.fromkeys(nodes, "")
     for _ in range(3):
-        kinds = {v: ",".join(sorted(f"{u.primitive.name}({kinds[u]})" for u in users[v])) for v in nodes}
+        kinds = {v: ",".join(sorted(f"{u.primitive.name}({kinds[u]})" for u in users.get(v, ()))) for v in nodes}
     return kinds
 
 
@@ -91,11 +88,7 @@ def join_sums(graph: Graph) -> Graph:
 
 def _joined_sums(loop: LoopEditor) -> bool:
     varying, nodes = loop.varying(), topological(loop.values)
-    users: dict[Node, list[Node]] = {}
-    for v in nodes:
-        for x in v.inputs:
-            users.setdefault(x, []).append(v)
-    ends = set(loop.values)
+    users, ends = users_of(nodes), set(loop.values)
     sums = [v for v in nodes if v.primitive is add and v not in ends]
     inner = {v for v in sums if len(users[v]) == 1 and users[v][0].primitive is add}
     new: dict[Node, Node] = {}
@@ -103,7 +96,7 @@ def _joined_sums(loop: LoopEditor) -> bool:
         for v in nodes:
             if v.primitive is not add or v not in varying or v in inner:
                 continue
-            terms = _flat_terms(v, inner, users, ends)
+            terms = sorted(terms_of(v, {x for x in inner if x.shape == v.shape}), key=lambda x: x.serial)
             # one that is used elsewhere too would be computed twice
             products = [x for x in terms if _is_weighted(x, varying) and len(users[x]) == 1 and x not in ends]
             right = [x for x in products if x.inputs[0] in varying]
@@ -122,15 +115,6 @@ def _joined_sums(loop: LoopEditor) -> bool:
     if new:
         loop.replace(new)
     return bool(new)
-
-
-def _flat_terms(v: Node, inner: set[Node], users: dict[Node, list[Node]], ends: set[Node]) -> list[Node]:
-    terms: list[Node] = []
-    pending = [v]
-    while pending:
-        for x in pending.pop().inputs:
-            (pending if x in inner and x.shape == v.shape else terms).append(x)
-    return sorted(terms, key=lambda x: x.serial)
 
 
 def _is_weighted(x: Node, varying: set[Node]) -> bool:

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from ..graph import Graph, Loop, rebuild
+from ..loop import stand_in
 from ..nodes import CONSTANT, Node, made_for
 from ..primitives.structure import pick
-from .editing import LoopEditor, edit_loops, stand_in
+from .editing import LoopEditor, edit_loops
 from .parts import part, part_of
 
 __all__ = ["recompute"]

@@ -25,8 +25,9 @@ from typing import Any
 
 import numpy as np
 
-from ...graph import Graph, Loop, rebuild
+from ...graph import Graph
 from ...nodes import CONSTANT, Node
+from ..loops import rewrite_steps
 from .building import rebuilt
 from .ends import take_earlier, take_later
 from .listing import Listing
@@ -46,12 +47,12 @@ ENDS = 8  # first and last steps that may look different, on either side
 
 def reroll(graph: Graph) -> Graph:
     """Steps that repeat become loops, in loops too. Values stay the same, but where a sum is taken in another order."""
-    rolled = _with_rerolled_steps(graph)
+    rolled = rewrite_steps(graph, reroll)
     for _ in range(ROUNDS):  # what is left between loops may repeat too
         graph, rolled = rolled, _rolled(rolled)
         if rolled is graph:
             break
-        rolled = _with_rerolled_steps(rolled)
+        rolled = rewrite_steps(rolled, reroll)
     return rolled
 
 
@@ -69,21 +70,6 @@ def _rolled(graph: Graph) -> Graph:
             sources.add(steps)
             low = steps.high
     return rebuilt(graph, sources)
-
-
-def _with_rerolled_steps(graph: Graph) -> Graph:
-    # loops inside of loops
-    steps = {node: reroll(node.params["loop"].graph) for node in graph.nodes if node.shape is None}
-    if all(step is node.params["loop"].graph for node, step in steps.items()):
-        return graph
-    new: dict[Node, Node] = {}
-    for node in graph.nodes:
-        new[node] = node if node.is_leaf else rebuild(node, [new[x] for x in node.inputs])
-        if node in steps:
-            loop: Loop = node.params["loop"]
-            repeated = loop.repeating(steps[node], loop.carries, loop.slices)
-            new[node] = Node(node.primitive, new[node].inputs, {"loop": repeated}, None, None, like=node)
-    return Graph(graph.inputs, [new[y] for y in graph.outputs], graph.in_structure, graph.out_structure)
 
 
 def _cores(listing: Listing) -> list[list[Steps]]:

@@ -8,11 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...graph import Graph, Loop
-from ...loop import scan_primitive
+from ...loop import scan_primitive, stand_in
 from ...nodes import CONSTANT, SYMBOL, Node
 from ...primitives.structure import full, pick
 from ...reverse import cast_to
-from ..editing import stand_in
 from .listing import Listing, Part
 from .names import called, called_as_carry, moving, starred
 from .steps import Before, Column, Each, Law, Same, Steps
